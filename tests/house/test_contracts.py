@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""The walls between the rooms stand, and each breaks by name when it is crossed.
+
+The contracts are import-linter's, in ``pyproject.toml``.  Each violation here is
+planted into a copy of the package, never into the package.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+from tests.house.tree import PACKAGE, ROOT
+
+CONFIG = ROOT / "pyproject.toml"
+CONTRACTS = {
+    contract["id"]: contract["name"]
+    for contract in tomllib.loads(CONFIG.read_text())["tool"]["importlinter"]["contracts"]
+}
+
+#: For each contract: the file that gets one more line, and the line that must not stand there.
+PLANTED = [
+    ("floors", "model.py", "from haltable.breaker import Breaker"),
+    ("floors", "store.py", "from haltable.breakers.deadline import Deadline"),
+    ("floors", "breaker.py", "import haltable"),
+    ("floors", "drawer.py", "import haltable.errors"),
+    ("circles", "errors.py", "import haltable.records"),
+    (
+        "breakers",
+        "breakers/deadline.py",
+        "from haltable.breakers.iteration_cap import IterationCap",
+    ),
+    ("kernel", "kernel.py", "from haltable.breakers.iteration_cap import IterationCap"),
+    ("kernel", "plan.py", "import haltable.breakers.stall_detector"),
+    ("purity", "model.py", "import time"),
+    ("purity", "kernel.py", "from haltable.clock import SystemClock"),
+    ("purity", "breakers/deadline.py", "from haltable.clock import SystemClock"),
+    ("purity", "records.py", "def now():\n    from asyncio.events import get_running_loop"),
+]
+
+
+def lint_imports(where):
+    """Runs the contracts over the package that lies in the folder."""
+    return subprocess.run(
+        [
+            *(
+                sys.executable,
+                "-c",
+                "from importlinter.cli import lint_imports_command as run; run()",
+            ),
+            *("--config", str(CONFIG), "--no-cache", "--no-logo"),
+        ],
+        capture_output=True,
+        text=True,
+        cwd=where,
+        env={**os.environ, "PYTHONPATH": str(where), "COLUMNS": "200"},
+        check=False,
+    )
+
+
+@pytest.fixture
+def copy(tmp_path):
+    """A copy of the package, to plant something in."""
+    shutil.copytree(PACKAGE, tmp_path / "haltable", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+def test_every_contract_is_kept(copy):
+    """The package as it stands keeps every contract."""
+    ran = lint_imports(copy)
+
+    assert ran.returncode == 0, ran.stdout
+    assert [f"{name} KEPT" in ran.stdout for name in CONTRACTS.values()] == [True] * len(CONTRACTS)
+
+
+@pytest.mark.parametrize(("contract", "file", "line"), PLANTED)
+def test_a_planted_violation_breaks_the_contract(copy, contract, file, line):
+    """A crossed wall is reported under its own name."""
+    with (copy / "haltable" / file).open("a") as source:
+        source.write(f"\n{line}\n")
+    ran = lint_imports(copy)
+
+    assert ran.returncode == 1, ran.stdout
+    assert f"{CONTRACTS[contract]} BROKEN" in ran.stdout
+
+
+def test_no_contract_is_unproven():
+    """A contract without a planted violation may be one that can never break."""
+    assert {contract for contract, _, _ in PLANTED} == CONTRACTS.keys()
