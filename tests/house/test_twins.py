@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: MIT
+"""The sync driver and the async one are twins, and a drift between two twins is seen."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from tests.house.tree import PACKAGE
+from tests.house.twins import Twins, drifts, world_verbs
+
+#: Files that are twins, the async one second, and what may differ between them.
+PAIRS: dict[tuple[str, str], dict[str, object]] = {}
+
+SYNC = '''
+class Ports:
+    """What a run needs of the world."""
+
+    def write(self, value: bytes) -> int: ...
+    def pause(self, seconds: float) -> None: ...
+
+def drive(ports: Ports, body: Callable[[], R]) -> R:
+    """Carries one run."""
+    for number in range(3):
+        ports.write(b"start")
+        try:
+            result = body()
+        except Exception as error:
+            note(error)
+        with ports.lock:
+            ports.pause(number)
+    return result
+
+def items(source: Iterator[T]) -> list[T]:
+    return [item for item in source]
+'''
+
+ASYNC = '''
+class AsyncPorts:
+    """What a run needs of the world, to be awaited."""
+
+    async def write(self, value: bytes) -> int: ...
+    async def pause(self, seconds: float) -> None: ...
+
+async def adrive(ports: AsyncPorts, body: Callable[[], Awaitable[R]]) -> R:
+    for number in range(3):
+        await ports.write(b"start")
+        try:
+            result = await body()
+        except Exception as error:
+            note(error)
+        async with ports.lock:
+            await ports.pause(number)
+    return result
+
+async def items(source: AsyncIterator[T]) -> list[T]:
+    """Lists them."""
+    return [item async for item in source]
+'''
+
+RENAMED = {"AsyncPorts": "Ports", "adrive": "drive"}
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids="-".join)
+def test_twins_have_not_drifted(pair):
+    """What one driver does, the other does, in the same order, and awaits it."""
+    sync, awaiting = ((PACKAGE / file).read_text() for file in pair)
+
+    assert drifts(Twins(sync, awaiting, **PAIRS[pair])) == []
+
+
+def test_true_twins_have_no_drift():
+    """Waiting, its types and docstrings are the only things that may differ."""
+    assert drifts(Twins(SYNC, ASYNC, renamed=RENAMED)) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "seen"),
+    [
+        ("await ports.write(", "ports.write(", "ports.write() is not awaited"),
+        ("await ports.pause(", "ports.pause(", "ports.pause() is not awaited"),
+        ("range(3)", "range(4)", "drive differs"),
+        ('await ports.write(b"start")', "pass", "drive differs"),
+        ("note(error)", "raise", "drive differs"),
+        ("except Exception", "except BaseException", "drive differs"),
+        ("await ports.pause(number)", "await ports.pause(number); number += 1", "drive differs"),
+        ("async with ports.lock", "async with ports.other", "drive differs"),
+        ("seconds: float", "seconds: int", "Ports.pause differs"),
+        ("async for item in source", "async for item in source if item", "items differs"),
+        ("async def items", "async def things", "items has no async twin"),
+        ("async def items", "async def things", "things has no sync twin"),
+    ],
+)
+def test_a_planted_drift_is_seen(before, after, seen):
+    """Each way in which one twin can be changed alone is a drift, and is named."""
+    assert before in ASYNC
+    found = drifts(Twins(SYNC, ASYNC.replace(before, after), renamed=RENAMED))
+
+    assert seen in "\n".join(found)
+
+
+def test_another_order_is_a_drift():
+    """Twins stand line under line, so that they can be read side by side."""
+    head, tail = ASYNC.split("async def items")
+    first, second = head.split("async def adrive")
+    found = drifts(
+        Twins(SYNC, f"{first}async def items{tail}\nasync def adrive{second}", renamed=RENAMED)
+    )
+
+    assert ["the order differs" in drift for drift in found] == [True]
+
+
+def test_what_has_no_twin_is_listed():
+    """A function with no twin is allowed by name only, and only while it has none."""
+    alone = f"{ASYNC}\nasync def shield(): ...\n"
+    twins = {"renamed": RENAMED, "only_async": frozenset({"shield"})}
+
+    assert drifts(Twins(SYNC, alone, **twins)) == []
+    assert drifts(Twins(SYNC, ASYNC, **twins)) == ["shield is not there"]
+    both = f"{SYNC}\ndef shield(): ...\n"
+    assert drifts(Twins(both, alone, **twins)) == ["shield has a twin after all"]
+
+
+def test_verbs_of_another_file_are_awaited():
+    """World verbs that another file defines count as the file's own do."""
+    ports = """
+class Ports:
+    async def read(self): ...
+    def close(self): ...
+    async def scan(self): yield
+
+async def elsewhere(): ...
+"""
+    verbs = world_verbs(ast.parse(ports), of="Ports")
+    found = drifts(Twins("def f(p): p.read()", "async def f(p): p.read()", verbs=verbs))
+
+    assert verbs == {"read"}
+    assert found == ["line 1: p.read() is not awaited"]
