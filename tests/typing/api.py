@@ -1,0 +1,332 @@
+# SPDX-License-Identifier: MIT
+"""The public types: mypy and pyright check this file strictly, and nobody runs it.
+
+Each line is a promise to users about what their own checker will say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import assert_type
+
+import attrs
+from haltable.conditions import never, raised, returned
+
+import haltable
+from haltable import (
+    Backoff,
+    Breaker,
+    Deadline,
+    ExitCondition,
+    Iteration,
+    IterationCap,
+    Loop,
+    LoopHalted,
+    LoopTripped,
+    MemoryStore,
+    Operator,
+    Report,
+    Run,
+    SQLiteStore,
+    StallDetector,
+    Status,
+    Trip,
+    Warn,
+    bounded_loop,
+    current,
+    remembered,
+)
+from haltable.bodies import Command
+from haltable.evidence import Files, Probe
+from haltable.stores import AsyncStore, Conflict, Durability, Entry, Store
+
+
+@attrs.frozen
+class Reply:
+    """What somebody's work returns."""
+
+    text: str
+    cost: float
+
+
+# Breakers of one's own ---------------------------------------------------------
+
+
+@attrs.define
+class CostCap(Breaker):
+    """A policy with a limit and a memory."""
+
+    limit: float
+    spent: float = remembered(default=0.0)
+    seen: list[str] = remembered(factory=list)
+
+    def after(self, iteration: Iteration) -> Trip | None:
+        """Adds up the cost."""
+        assert_type(iteration.number, int)
+        assert_type(iteration.error, BaseException | None)
+        if iteration.error is None:
+            self.spent += iteration.result.cost
+            self.seen.append(iteration.result.text)
+        return Trip(f"spent {self.spent:.2f}") if self.spent > self.limit else None
+
+    def before(self, iteration: Iteration) -> Warn | None:
+        """Warns early."""
+        return Warn("nearly spent") if iteration.remaining == 1 else None
+
+
+assert_type(CostCap(2.5).spent, float)
+assert_type(CostCap(2.5, name="cost").seen, list[str])
+assert_type(CostCap(2.5) & IterationCap(50), Breaker)
+assert_type(CostCap(2.5) | IterationCap(50), Breaker)
+
+# Loops -------------------------------------------------------------------------
+
+loop = Loop(
+    IterationCap(50, max_failures=10, max_consecutive_failures=None),
+    StallDetector(after=600, evidence=Files("out/**/*.md") | Probe(lambda: b"seen")),
+    Deadline(total=3600),
+    ExitCondition(success=lambda: Path("out").exists(), give_up=lambda: False),
+    CostCap(2.5),
+    key="report-42",
+    store=SQLiteStore("loops.db", durability="machine", create=False),
+    name="report",
+    delay=Backoff(initial=1, factor=2, maximum=300),
+    transient=(TimeoutError,),
+    fatal=(PermissionError,),
+    lease=60,
+    max_hold=None,
+    grace=1.0,
+    sinks=(print,),
+    clock=None,
+)
+assert_type(loop.with_(key="row-7"), Loop)
+assert_type(
+    Loop(IterationCap(3), delay=5, store=MemoryStore(), key=lambda order: f"order-{order}"), Loop
+)
+
+
+def work() -> Reply:
+    """A body that takes nothing."""
+    assert_type(current(), Iteration)
+    return Reply("", 0.0)
+
+
+def attentive(iteration: Iteration) -> Reply:
+    """A body that takes its iteration."""
+    assert_type(iteration.remaining, int | None)
+    assert_type(iteration.starts, int)
+    assert_type(iteration.key, str | None)
+    assert_type(iteration.fence, int)
+    assert_type(iteration.warnings, tuple[str, ...])
+    iteration.check()
+    iteration.done(Reply("", 0.0))
+    return Reply("", 0.0)
+
+
+def with_arguments(iteration: Iteration, order: str, retries: int) -> Reply:
+    """A body that takes more."""
+    return Reply(f"{order} {retries} {iteration.number}", 0.0)
+
+
+async def awork(iteration: Iteration) -> Reply:
+    """A body that is awaited."""
+    return Reply(str(iteration.number), 0.0)
+
+
+assert_type(loop.run(work), Report[Reply])
+assert_type(loop.run(attentive), Report[Reply])
+assert_type(loop.run(with_arguments, "order", retries=2), Report[Reply])
+assert_type(loop.step(work), Report[Reply])
+assert_type(loop.step(with_arguments, "order", retries=2), Report[Reply])
+assert_type(loop.run(work).unwrap(), Reply)
+
+
+async def every_way_to_await() -> None:
+    """The async half of the surface."""
+    assert_type(await loop.arun(awork), Report[Reply])
+    assert_type((await loop.arun(awork)).unwrap(), Reply)
+    assert_type(await loop.astep(awork), Report[Reply])
+    async for iteration in loop:
+        with iteration:
+            assert_type(iteration, Iteration)
+    async for iteration, item in loop.over(agenerated()):
+        assert_type(iteration, Iteration)
+        assert_type(item, Reply)
+    run = loop.start()
+    assert_type(await run.arun(awork), Report[Reply])
+    async with loop.start() as handle:
+        assert_type(handle, Run)
+
+
+def every_way_to_iterate() -> None:
+    """The loops that users write themselves."""
+    for iteration in loop:
+        with iteration:
+            assert_type(iteration, Iteration)
+            iteration.give_up("enough")
+    for iteration, item in loop.over(["a", "b"]):
+        assert_type(iteration, Iteration)
+        assert_type(item, str)
+
+
+def tool(query: str, *, limit: int = 3) -> list[str]:
+    """Somebody's tool."""
+    return [query] * limit
+
+
+async def atool(query: str, *, limit: int = 3) -> list[str]:
+    """Somebody's awaited tool."""
+    return [query] * limit
+
+
+async def inside_of_somebody_elses_loop() -> None:
+    """They drive, we count."""
+    with loop.start() as run:
+        assert_type(run, Run)
+        run.tick()
+        assert_type(run.wrap(tool)("query", limit=2), list[str])
+        assert_type(await run.wrap(atool)("query", limit=2), list[str])
+        assert_type(run.snapshot(), Report[object])
+        run.stop()
+    assert_type(loop.start().run(work), Report[Reply])
+    for iteration in loop.start():
+        assert_type(iteration, Iteration)
+
+
+# Reports and errors ------------------------------------------------------------
+
+
+def reading_a_report(report: Report[Reply]) -> None:
+    """A report of one type is a report of a wider one."""
+    wider: Report[object] = report
+    assert_type(wider.ok, bool)
+    assert_type(report.status, Status)
+    assert_type(report.result, Reply | None)
+    assert_type(report.error, BaseException | None)
+    assert_type(report.starts, int)
+    assert_type(report.retry_after, float | None)
+    assert_type(report.elapsed, float)
+    assert_type(str(report), str)
+    try:
+        report.unwrap()
+    except LoopTripped as tripped:
+        assert_type(tripped.report.status, Status)
+    except LoopHalted as halted:
+        assert_type(halted.report.reason, str)
+    except haltable.HaltableError:
+        pass
+
+
+# Decorated functions -----------------------------------------------------------
+
+retry = bounded_loop(IterationCap(5), ExitCondition(success=returned), transient=(TimeoutError,))
+
+
+@retry
+def fetch(url: str, *, timeout: float = 1.0) -> Reply:
+    """A function that is called again until it returns."""
+    return Reply(url, timeout)
+
+
+@bounded_loop(
+    IterationCap(5), ExitCondition(success=lambda reply: reply.text != "", give_up=raised(OSError))
+)
+async def afetch(url: str) -> Reply:
+    """The same, awaited."""
+    return Reply(url, 0.0)
+
+
+@bounded_loop(IterationCap(200), ExitCondition(success=never))
+def generated() -> Iterator[Reply]:
+    """A generator keeps its own loop; each yield ends an iteration."""
+    while True:
+        yield Reply("", 0.0)
+
+
+@bounded_loop(IterationCap(200))
+async def agenerated() -> AsyncIterator[Reply]:
+    """The same, awaited."""
+    while True:
+        yield Reply("", 0.0)
+
+
+assert_type(fetch("url", timeout=2.0), Reply)
+assert_type(fetch.report("url", timeout=2.0), Report[Reply])
+for reply in generated():
+    assert_type(reply, Reply)
+
+
+class Client:
+    """Somebody's class."""
+
+    @retry
+    def get(self, url: str) -> Reply:
+        """A method."""
+        return Reply(url, 0.0)
+
+    @retry
+    async def aget(self, url: str) -> Reply:
+        """An awaited method."""
+        return Reply(url, 0.0)
+
+    @classmethod
+    @retry
+    def make(cls, url: str) -> Client:
+        """A class method."""
+        assert_type(url, str)
+        return cls()
+
+    @staticmethod
+    @retry
+    def ping(url: str) -> bool:
+        """A static method."""
+        return bool(url)
+
+    @bounded_loop(IterationCap(200))
+    def rows(self, table: str) -> Iterator[int]:
+        """A method that is a generator."""
+        yield len(table)
+
+
+async def decorated(client: Client) -> None:
+    """Decorated functions keep exactly their types, and have reports."""
+    assert_type(client.get("url"), Reply)
+    assert_type(client.get.report("url"), Report[Reply])
+    assert_type(Client.get(client, "url"), Reply)
+    assert_type(await client.aget("url"), Reply)
+    assert_type(await client.aget.report("url"), Report[Reply])
+    assert_type(Client.make("url"), Client)
+    assert_type(Client.ping("url"), bool)
+    assert_type(await afetch("url"), Reply)
+    assert_type(await afetch.report("url"), Report[Reply])
+    async for reply in agenerated():
+        assert_type(reply, Reply)
+    for row in client.rows("table"):
+        assert_type(row, int)
+
+
+# Bodies, stores, operators -----------------------------------------------------
+
+Loop(IterationCap(20), Deadline(total=3600)).run(Command(["./agent.sh"], grace=3))
+
+
+def stores(store: Store, other: AsyncStore) -> None:
+    """What ships is what the contract says."""
+    memory: Store = MemoryStore()
+    file: Store = SQLiteStore("loops.db")
+    for each in (memory, file, store):
+        assert_type(each.durability, Durability)
+        assert_type(each.read("key"), Entry | None)
+        assert_type(each.write("key", b"", expected=0), Entry | Conflict)
+    Loop(IterationCap(3), key="k", store=other)
+
+
+def operating(store: Store) -> None:
+    """The human's handle."""
+    operator = Operator(store)
+    operator.list(status="tripped")
+    operator.show("key")
+    operator.stop("key", by="ana", why="runaway")
+    operator.reset("key", by="ana", why="fixed the input")
+    operator.extend("key", starts=30, by="ana", why="nearly done")
