@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+"""Checks what a loop is made of, before anything runs.
+
+Each check raises one `ConfigurationError` that names the argument, its value
+and what would be right.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Iterable
+
+from haltable.breaker import Breaker
+from haltable.errors import ConfigurationError, UnboundedLoopError
+from haltable.store import AsyncStore, Store
+
+__all__ = ["check_breakers", "check_exceptions", "check_key", "check_seconds", "check_store"]
+
+#: Longer names do not fit the keys of common databases.
+KEY_LIMIT = 512
+
+
+def check_breakers(breakers: tuple[object, ...]) -> None:
+    """Checks the breakers, each alone and all together."""
+    known: list[Breaker] = []
+    for breaker in breakers:
+        if isinstance(breaker, type) and issubclass(breaker, Breaker):
+            raise ConfigurationError(f"{breaker.__name__}: give an instance, not the class")
+        if not isinstance(breaker, Breaker):
+            raise ConfigurationError(
+                f"{breaker!r} is no breaker: give IterationCap, StallDetector, ExitCondition, "
+                "Deadline, or a subclass of Breaker"
+            )
+        breaker.check()
+        known.append(breaker)
+    names = [breaker.name for breaker in known]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigurationError(f"two breakers are named {name!r}: give one a name=")
+    if not any(breaker.bounds for breaker in known):
+        raise UnboundedLoopError(
+            "nothing bounds this loop: add IterationCap(n) or Deadline(total=seconds)"
+        )
+    end = min((b.time_limit for b in known if b.time_limit is not None), default=math.inf)
+    for breaker in known:
+        if breaker.speaks_after >= end:
+            raise ConfigurationError(
+                f"{breaker.name} could never speak: it needs {breaker.speaks_after:g} s, "
+                f"and the loop ends after {end:g} s"
+            )
+
+
+def check_key(key: object, store: object) -> None:
+    """Checks a loop's key, and that it has a store."""
+    if key is None or callable(key):
+        if key is not None and store is None:
+            raise ConfigurationError("key= needs a store= to keep its counts in")
+        return
+    if not isinstance(key, str) or not key:
+        raise ConfigurationError(f"key={key!r}: give a non-empty string, or a function")
+    if len(key) > KEY_LIMIT or not key.isprintable():
+        raise ConfigurationError(
+            f"key={key[:60]!r}: give at most {KEY_LIMIT} printable characters, these are {len(key)}"
+        )
+    if store is None:
+        raise ConfigurationError(f"key={key!r} needs a store= to keep its counts in")
+
+
+def check_store(store: object) -> tuple[Store | None, AsyncStore | None]:
+    """Returns the store as the kind it is."""
+    if store is None:
+        return None, None
+    if not isinstance(store, Store):
+        raise ConfigurationError(
+            f"store={store!r}: a store has durability, read, write, scan and delete; "
+            "see haltable.stores.Store"
+        )
+    if inspect.iscoroutinefunction(store.read):
+        if not isinstance(store, AsyncStore):
+            raise AssertionError("the two protocols have the same names")
+        return None, store
+    return store, None
+
+
+def check_exceptions(argument: str, types: object) -> tuple[type[Exception], ...]:
+    """Returns exception types as a tuple."""
+    found = types if isinstance(types, Iterable) else (types,)
+    checked: list[type[Exception]] = []
+    for kind in found:
+        if not isinstance(kind, type) or not issubclass(kind, Exception):
+            raise ConfigurationError(
+                f"{argument}={kind!r}: give exception types; only an Exception is ever an outcome"
+            )
+        checked.append(kind)
+    return tuple(checked)
+
+
+def check_seconds(argument: str, seconds: object) -> float:
+    """Returns a duration in seconds."""
+    number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
+    if not number or not isinstance(seconds, (int, float)):
+        raise ConfigurationError(f"{argument}={seconds!r}: give seconds, a number above 0")
+    if not math.isfinite(seconds) or seconds <= 0:
+        raise ConfigurationError(f"{argument}={seconds!r}: give seconds, a finite number above 0")
+    return float(seconds)

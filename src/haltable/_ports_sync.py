@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: MIT
+"""What a synchronous driver does to the world: read, write, ask, wait.
+
+Each verb is one act; what it means is the driver's and the kernel's business.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from haltable import _owner, _watch
+from haltable._book import Book
+from haltable._state import RunState, SyncWaker
+from haltable.errors import StoreError
+from haltable.plan import Asked
+from haltable.records import Owner, new_record
+from haltable.store import Conflict, Entry, Store
+
+__all__ = ["ask", "each_return", "forget", "is_dead", "new_book", "read", "rest", "settle", "write"]
+
+
+def each_return(run: RunState) -> tuple[tuple[Callable[[Any], Any], Asked], ...]:
+    """Returns the questions that are put after every iteration that returned."""
+    return run.kernel.plan.each_return
+
+
+def ask(asked: Asked, subject: object) -> object:
+    """Puts a question to the world."""
+    return settle(asked.ask(subject))
+
+
+def settle(answer: object) -> object:
+    """Returns an answer that is there already.
+
+    Raises:
+        TypeError: if it is a promise, which only the async drivers can keep.
+    """
+    if inspect.isawaitable(answer):
+        _drop(answer)
+        raise TypeError("the question is async; use arun, astep or `async for`")
+    return answer
+
+
+def read(run: RunState, key: str) -> Entry | None:
+    """Reads from the store; whatever goes wrong is a `StoreError`."""
+    try:
+        return _store(run).read(key)
+    except StoreError:
+        raise
+    except Exception as error:
+        raise StoreError(f"reading {key!r} failed: {type(error).__name__}: {error}") from error
+
+
+def write(run: RunState, key: str, value: bytes, expected: int) -> Entry | Conflict:
+    """Writes to the store; whatever goes wrong is a `StoreError`."""
+    try:
+        return _store(run).write(key, value, expected=expected)
+    except StoreError:
+        raise
+    except Exception as error:
+        raise StoreError(f"writing {key!r} failed: {type(error).__name__}: {error}") from error
+
+
+def rest(run: RunState, seconds: float) -> None:
+    """Waits, unless the run was asked to stop or is while it waits."""
+    waker = SyncWaker()
+    run.waker = waker
+    # Looked at after the waker stands, so that no request falls between.
+    if run.kernel.stop is None:
+        run.clock.wait(seconds, waker.event)
+    run.waker = None
+
+
+def new_book(run: RunState, look: Callable[[RunState], None]) -> Book:
+    """Returns the book of a run that begins, under a token of its own, and has it looked at."""
+    book = Book(_owner.new_owner(), new_record(run.label))
+    run.lock = threading.Lock()
+    _watch.shared.add(book.owner.token, functools.partial(look, run))
+    return book
+
+
+def forget(run: RunState) -> None:
+    """Gives up the run's token: whatever it still holds is held by a dead owner."""
+    if run.book is not None:
+        _watch.shared.remove(run.book.owner.token)
+
+
+def is_dead(run: RunState, owner: Owner) -> bool:
+    """Says whether the owner of a claim is known to be dead."""
+    del run
+    return _owner.is_dead(owner, _watch.shared.tokens())
+
+
+def _store(run: RunState) -> Store:
+    store = run.settings.store
+    if store is None:
+        raise AssertionError("a run with a key has a store")
+    return store
+
+
+def _drop(answer: Awaitable[object]) -> None:
+    # A coroutine that is never awaited would warn long after the error was read.
+    if inspect.iscoroutine(answer):
+        answer.close()

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+"""The shared watcher: one lazy thread that looks at long-running keyed runs.
+
+It knows the tokens of this process's runs that are alive, and once a second
+calls the look of each that has one; what a look does is the driver's business.
+The thread starts with the first run that has a key and ends with the last.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Collection
+
+
+__all__ = ["INTERVAL", "Watcher", "shared"]
+
+#: Seconds between two looks, and how long a body may run before the first.
+INTERVAL = 1.0
+
+
+class Watcher:
+    """Keeps the runs of one process that are alive, and the thread that looks at them."""
+
+    def __init__(self, interval: float = INTERVAL) -> None:
+        self._interval = interval
+        self._looks: dict[str, Callable[[], None] | None] = {}
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
+        self._thread: threading.Thread | None = None
+
+    def add(self, token: str, look: Callable[[], None] | None) -> None:
+        """Notes that a run is alive; one that is given is also looked at."""
+        with self._mine():
+            self._looks[token] = look
+            if look is not None and self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._watch, name="haltable-watcher", daemon=True
+                )
+                self._thread.start()
+
+    def remove(self, token: str) -> None:
+        """Notes that a run has ended; the thread ends with the last that was looked at."""
+        with self._mine():
+            self._looks.pop(token, None)
+            if not any(look is not None for look in self._looks.values()):
+                self._changed.notify_all()
+
+    def tokens(self) -> Collection[str]:
+        """Returns the tokens of the runs that are alive in this process."""
+        with self._mine():
+            return frozenset(self._looks)
+
+    def _mine(self) -> threading.Lock:
+        # A fork copies the table without the runs' threads, and the lock in
+        # whatever state it was: the child starts with new ones.
+        if self._pid != os.getpid():
+            self.__init__(self._interval)
+        return self._lock
+
+    def _watch(self) -> None:
+        while True:
+            with self._lock:
+                if not any(look is not None for look in self._looks.values()):
+                    self._thread = None
+                    return
+                self._changed.wait(self._interval)
+                looks = [look for look in self._looks.values() if look is not None]
+            for look in looks:
+                look()
+
+
+#: The one watcher of the process.
+shared = Watcher()
+

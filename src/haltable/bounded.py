@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+"""The decorator."""
+def bounded_loop(): ...

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: MIT
+"""The exit that is not "until it works": an explicit success, an explicit give-up.
+
+It weighs the answers to its own conditions and looks at nothing itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+
+from haltable.breaker import Breaker, Horizon
+from haltable.errors import ConfigurationError
+from haltable.iteration import Iteration
+from haltable.model import Done, GiveUp, Verdict
+from haltable.probe import Answer, Condition, Due, Question, as_condition
+
+__all__ = ["ExitCondition"]
+
+
+def _condition(argument: str) -> Callable[[object], Condition | None]:
+    def convert(value: object) -> Condition | None:
+        return None if value is None else as_condition(value, f"ExitCondition({argument}")
+
+    return convert
+
+
+@attrs.frozen(eq=False)
+class ExitCondition(Breaker):
+    """Says when a loop has succeeded and when it cannot any more.
+
+    A function with a parameter is asked after iterations that returned, with
+    the result; one without is also asked before the first iteration (what is
+    already done runs nothing) and after failures.  `haltable.conditions` has
+    ready-made ones.
+
+    Args:
+        success: holds when the loop has succeeded.  With it, a body's own
+            ``iteration.done()`` is only a claim.
+        give_up: holds when it cannot succeed any more.
+        name: how receipts call it.
+
+    Raises:
+        ConfigurationError: if neither is given, or one is no condition.
+
+    Example:
+        >>> from haltable import ExitCondition, IterationCap, Loop
+        >>> numbers = iter([3, 7, 12])
+        >>> loop = Loop(IterationCap(9), ExitCondition(success=lambda number: number > 10))
+        >>> loop.run(lambda: next(numbers)).unwrap()
+        12
+    """
+
+    success: Condition | None = attrs.field(
+        default=None, kw_only=True, converter=_condition("success")
+    )
+    give_up: Condition | None = attrs.field(
+        default=None, kw_only=True, converter=_condition("give_up")
+    )
+    _success_verdict: Done = attrs.field(init=False)
+    _give_up_verdict: GiveUp = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        if self.success is None and self.give_up is None:
+            raise ConfigurationError(
+                "ExitCondition(): name at least one of success= and give_up=, "
+                "else it could never speak"
+            )
+
+    @_success_verdict.default
+    def _name_success(self) -> Done:
+        return Done(f"{self.success} holds")
+
+    @_give_up_verdict.default
+    def _name_give_up(self) -> GiveUp:
+        return GiveUp(f"{self.give_up} holds")
+
+    @property
+    def stateful(self) -> bool:
+        """It remembers nothing."""
+        return False
+
+    @property
+    def judges_success(self) -> bool:
+        """With a success condition, it has the last word."""
+        return self.success is not None
+
+    def asks(self) -> tuple[Question, ...]:
+        """Returns one question for each condition and moment."""
+        questions: list[Question] = []
+        for name, condition in (("success", self.success), ("give_up", self.give_up)):
+            if condition is None:
+                continue
+            for moment in (Due.START, Due.RETURN, Due.FAILURE):
+                if moment in condition.due:
+                    ask = condition.question_at(moment)
+                    questions.append(Question(name, ask, moment, quiet=True))
+        return tuple(questions)
+
+    def horizon(self, extension: int) -> Horizon | None:
+        """Says that its hooks never speak: only answers make it."""
+        del extension
+        return Horizon()
+
+    def heard(self, question: Question, answer: Answer, iteration: Iteration) -> Verdict | None:
+        """Rules on a condition that holds; a broken one opens the breaker."""
+        if answer.fault is not None:
+            return super().heard(question, answer, iteration)
+        if not answer.value:
+            return None
+        return self._success_verdict if question.name == "success" else self._give_up_verdict

@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: MIT
+"""The stall detector: has anything new been produced, seen from outside?
+
+It is told fingerprints and live seconds and compares them with what it has
+seen; it never looks at the world, and no word of the loop about itself reaches
+it.
+
+The theory.  Each piece of evidence is in one of three states at a sample: *new*
+(a fingerprint not among the last thousands), *old*, or *blind* (None, or the
+probe raised).  Two clocks run over the loop's live seconds: since the evidence
+was last new, and since it was last seen at all.  The detector opens when
+
+- it can see now, and nothing was new for the window: a stall; or
+- nothing could be seen for the whole window: blind, a reason of its own.
+
+The first sample is the baseline: what is there before the loop began is known,
+and no progress.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import attrs
+
+from haltable.breaker import Breaker, Horizon, in_words
+from haltable.errors import ConfigurationError
+from haltable.iteration import Iteration
+from haltable.memory import remembered
+from haltable.model import Trip, Verdict
+from haltable.probe import Answer, Due, Evidence, Question
+
+__all__ = ["StallDetector"]
+
+#: How many states of each piece of evidence are remembered.
+STATES_KEPT = 4096
+#: How many samples fit into a window unless ``every=`` says otherwise.
+SAMPLES = 10
+_WHEN = "when"
+
+
+@attrs.define(eq=False)
+class StallDetector(Breaker):
+    """Opens when no new outside evidence has appeared for so many seconds.
+
+    New is a state that was not seen before: touching a file, or going back to
+    an earlier content, is not.  Seconds count while the loop is alive, pauses
+    included, summed over the runs of a keyed loop.
+
+    Args:
+        after: the window in seconds, above 0.
+        evidence: what to look at: `haltable.evidence.Files`, `Probe` and the
+            like, composed with ``|`` and ``&``.
+        every: at least so many seconds lie between two looks; a tenth of the
+            window by default.  The verdict comes late by at most this.
+        when: a function of no arguments, true while there is work to do;
+            seconds in which it is not do not count.  None: always.
+        name: how receipts call it.
+
+    Raises:
+        ConfigurationError: if a number is out of its range, ``every`` is
+            longer than the window, or ``evidence`` is none.
+
+    Example:
+        >>> from haltable import StallDetector
+        >>> from haltable.evidence import Probe
+        >>> StallDetector(after=600, evidence=Probe(lambda: 1)).every
+        60.0
+    """
+
+    after_seconds: float = attrs.field(alias="after", kw_only=True)
+    evidence: Evidence = attrs.field(kw_only=True)
+    every: float = attrs.field(kw_only=True)
+    when: Callable[[], bool | Awaitable[bool]] | None = attrs.field(default=None, kw_only=True)
+
+    _leaves: tuple[Evidence, ...] = attrs.field(init=False)
+    _last_fault: str | None = attrs.field(default=None, init=False)
+
+    # Per leaf, in live seconds: when it was asked, seen and new for the last time.
+    asked: tuple[float, ...] = remembered(default=())
+    sighted: tuple[float, ...] = remembered(default=())
+    new: tuple[float, ...] = remembered(default=())
+    new_start: int = remembered(default=0)
+    worked: float = remembered(default=0.0)
+    seen: dict[str, list[str]] = remembered(factory=dict, apart=True)
+
+    @every.default
+    def _a_part_of_the_window(self) -> float:
+        return self.after_seconds / SAMPLES
+
+    @after_seconds.validator
+    def _check_after(self, attribute: attrs.Attribute[float], value: object) -> None:
+        del attribute
+        if not _is_seconds(value):
+            raise ConfigurationError(
+                f"StallDetector(after={value!r}): give seconds, a finite number above 0"
+            )
+
+    @every.validator
+    def _check_every(self, attribute: attrs.Attribute[float], value: object) -> None:
+        del attribute
+        if not _is_seconds(value) or value > self.after_seconds:
+            raise ConfigurationError(
+                f"StallDetector(every={value!r}): give seconds above 0, "
+                f"at most after={self.after_seconds!r}"
+            )
+
+    @evidence.validator
+    def _check_evidence(self, attribute: attrs.Attribute[Evidence], value: object) -> None:
+        del attribute
+        if not isinstance(value, Evidence):
+            raise ConfigurationError(
+                f"StallDetector(evidence={value!r}): give evidence from haltable.evidence; "
+                "a function goes into Probe(...)"
+            )
+
+    @when.validator
+    def _check_when(self, attribute: attrs.Attribute[Any], value: object) -> None:
+        del attribute
+        if value is not None and not callable(value):
+            raise ConfigurationError(
+                f"StallDetector(when={value!r}): give a function of no arguments, or None"
+            )
+
+    def __attrs_post_init__(self) -> None:
+        self._leaves = self.evidence.leaves()
+        names = [str(leaf) for leaf in self._leaves]
+        if len(set(names)) < len(names) or _WHEN in names:
+            raise ConfigurationError(
+                f"StallDetector(evidence={self.evidence}): two pieces have one name; "
+                "give each a name of its own"
+            )
+        self._start_over()
+
+    @property
+    def speaks_after(self) -> float:
+        """It cannot speak before a whole window has passed."""
+        return self.after_seconds
+
+    def asks(self) -> tuple[Question, ...]:
+        """Returns one question for each piece of evidence, and ``when`` before them."""
+        questions = [
+            Question(str(leaf), _look(leaf), Due.ALWAYS, timed=True) for leaf in self._leaves
+        ]
+        if self.when is not None:
+            ask = self.when
+            questions.insert(0, Question(_WHEN, lambda _: ask(), Due.ALWAYS, timed=True))
+        return tuple(questions)
+
+    def due_at(self, question: Question) -> float:
+        """Returns the next sample: when the window ends, or earlier by the spacing."""
+        del question  # All are asked together, so that one moment is judged.
+        asked = min(self.asked)
+        end = self.evidence.newest(self.new) + self.after_seconds
+        return min(asked + self.every, end) if end > asked else asked + self.every
+
+    def horizon(self, extension: int) -> Horizon | None:
+        """Says that it is silent until the next sample."""
+        del extension
+        return Horizon(elapsed=self.due_at(Question("", _nothing)))
+
+    def heard(self, question: Question, answer: Answer, iteration: Iteration) -> Verdict | None:
+        """Takes note of a sample; the ruling comes in `after`, when all are in."""
+        now = iteration.elapsed
+        if question.name == _WHEN:
+            if answer.fault is not None:
+                return super().heard(question, answer, iteration)
+            self._pass_idle_time(now, bool(answer.value))
+            return None
+        index = [str(leaf) for leaf in self._leaves].index(question.name)
+        baseline = self.asked[index] < 0
+        self.asked = _replaced(self.asked, index, now)
+        state, blind = _state_of(answer)
+        if state is None:
+            self._last_fault = f"{question.name}: {blind}"
+            return None
+        self.sighted = _replaced(self.sighted, index, now)
+        known = self.seen.setdefault(question.name, [])
+        if state in known:
+            return None
+        self.seen = {**self.seen, question.name: [*known[1 - STATES_KEPT :], state]}
+        self.new = _replaced(self.new, index, now)
+        if not baseline:
+            self.new_start = iteration.starts
+        return None
+
+    def before(self, iteration: Iteration) -> Trip | None:
+        """Rules before a start, which a key that was resumed may need."""
+        return self._judge(iteration.elapsed)
+
+    def after(self, iteration: Iteration) -> Trip | None:
+        """Rules when the samples of this moment are in."""
+        return self._judge(iteration.elapsed)
+
+    def newest_evidence(self) -> tuple[str, int] | None:
+        """Returns the evidence and the start at whose end it was last new."""
+        return (str(self.evidence), self.new_start) if self.new_start else None
+
+    def limits(self) -> tuple[tuple[str, str], ...]:
+        """Returns its window in words."""
+        return (("stall", f"{self.after_seconds:g}"),)
+
+    def recall(self, memory: Mapping[str, Any]) -> None:
+        """Puts its memory back; one that was made over other evidence is left out."""
+        super().recall(memory)
+        self.asked, self.sighted, self.new = tuple(self.asked), tuple(self.sighted), tuple(self.new)
+        if not len(self.asked) == len(self.sighted) == len(self.new) == len(self._leaves):
+            self._start_over()
+
+    def _start_over(self) -> None:
+        size = len(self._leaves)
+        self.asked, self.sighted, self.new = (-1.0,) * size, (0.0,) * size, (0.0,) * size
+
+    def fresh(self) -> StallDetector:
+        """Returns a copy for one run, which has seen nothing yet."""
+        fresh = super().fresh()
+        fresh._start_over()
+        return fresh
+
+    def _pass_idle_time(self, now: float, has_work: bool) -> None:
+        idle = 0.0 if has_work else now - self.worked
+        self.new = tuple(min(now, at + idle) for at in self.new)
+        self.sighted = tuple(min(now, at + idle) for at in self.sighted)
+        self.worked = now
+
+    def _judge(self, now: float) -> Trip | None:
+        if min(self.asked) < now:
+            return None  # Not every probe was read for this very moment.
+        sighted = self.evidence.newest(self.sighted)
+        if now - sighted >= self.after_seconds:
+            why = "" if self._last_fault is None else f" ({self._last_fault})"
+            return Trip(f"blind: could not see {self.evidence} for {now - sighted:.0f} s{why}")
+        silent = now - self.evidence.newest(self.new)
+        if sighted < now or silent < self.after_seconds:
+            return None
+        return Trip(f"nothing new in {self.evidence} for {silent:.0f} s")
+
+
+def _state_of(answer: Answer) -> tuple[str | None, str]:
+    if answer.fault is not None:
+        return None, in_words(answer.fault)
+    if answer.value is None:
+        return None, "it answered None"
+    if not isinstance(answer.value, (bytes, bytearray)):
+        return None, f"a fingerprint is bytes or None, this was {type(answer.value).__name__}"
+    return hashlib.blake2b(answer.value, digest_size=8).hexdigest(), ""
+
+
+def _look(leaf: Evidence) -> Callable[[Any], object]:
+    return _Look(leaf)
+
+
+@attrs.frozen
+class _Look:
+    """Asks one piece of evidence; says whether that may block."""
+
+    leaf: Evidence
+
+    @property
+    def blocks(self) -> bool:
+        return bool(getattr(self.leaf, "blocks", False))
+
+    def __call__(self, subject: object) -> object:
+        del subject
+        return self.leaf.fingerprint()
+
+
+def _replaced(times: tuple[float, ...], index: int, time: float) -> tuple[float, ...]:
+    return (*times[:index], time, *times[index + 1 :])
+
+
+def _is_seconds(value: object) -> bool:
+    return (
+        not isinstance(value, bool)
+        and isinstance(value, (int, float))
+        and math.isfinite(value)
+        and value > 0
+    )
+
+
+def _nothing(_: object) -> None:
+    return None

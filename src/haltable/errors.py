@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: MIT
+"""What haltable raises when it is not about one run's report.
+
+This room knows no run, no store and no report: the exceptions that carry a
+report live beside it, in ``haltable.report``.  `HaltableError` is the base of
+everything that may be caught with ``except Exception``; `LoopInterrupt` is a
+`BaseException` on purpose (see there).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+__all__ = [
+    "ConfigurationError",
+    "HaltableError",
+    "LoopBusy",
+    "LoopInterrupt",
+    "RecordError",
+    "ResultNotStored",
+    "StoreError",
+    "UnboundedLoopError",
+]
+
+
+class HaltableError(Exception):
+    """The base of every error that haltable raises."""
+
+
+class ConfigurationError(HaltableError, ValueError):
+    """A loop, breaker or store was put together wrongly; nothing has run.
+
+    The message names the argument, the value it had and what would be right.
+    """
+
+
+class UnboundedLoopError(ConfigurationError):
+    """No breaker of the loop guarantees that it ends."""
+
+
+class StoreError(HaltableError):
+    """A store could not do what it was asked.
+
+    Args:
+        message: what went wrong, with the store's own words.
+        outcome: ``"unknown"`` (the default) if the call may have been carried
+            out, ``"refused"`` if it certainly was not.  An unknown write is
+            never taken for "not done".
+    """
+
+    outcome: Literal["unknown", "refused"]
+
+    def __init__(self, message: str, *, outcome: Literal["unknown", "refused"] = "unknown") -> None:
+        super().__init__(message)
+        self.outcome = outcome
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuilt_store_error, (type(self), self.args[0], self.outcome)
+
+
+def _rebuilt_store_error(
+    cls: type[StoreError], message: str, outcome: Literal["unknown", "refused"]
+) -> StoreError:
+    return cls(message, outcome=outcome)
+
+
+class RecordError(StoreError):
+    """A stored record cannot be read: damaged, cut short or of another format.
+
+    It is never taken for "no record": a loop whose record is unreadable does
+    not start.
+    """
+
+
+class LoopBusy(HaltableError):
+    """Another run holds the key; no body was started.
+
+    Args:
+        key: the key that is held.
+        holder: who holds it, in words.
+        lease_left: seconds until the holder's lease lapses if it is not
+            renewed, by the store's clock.
+    """
+
+    def __init__(self, key: str, holder: str, lease_left: float) -> None:
+        super().__init__(key, holder, lease_left)
+        self.key = key
+        self.holder = holder
+        self.lease_left = lease_left
+
+    def __str__(self) -> str:
+        return (
+            f"{self.key!r} is being run by {self.holder}; "
+            f"its lease has {self.lease_left:.0f} s left unless it is renewed"
+        )
+
+
+class ResultNotStored(HaltableError):
+    """The run succeeded earlier, but its result was not kept.
+
+    Results are kept as JSON up to 256 KiB; the message says which of the two
+    this one was not.
+    """
+
+
+class LoopInterrupt(BaseException):
+    """Raised inside a body by a verb that came after the verdict.
+
+    It is no `Exception`, because agent frameworks catch an `Exception` and feed
+    its text back to the model.  It never leaves ``run``, ``step`` or a ``with``
+    block: there it becomes a `haltable.LoopHalted`.  Do not catch it.
+
+    Args:
+        reason: why the run has ended, in words.
+        run: the identity of the run that ended; a nested run lets the
+            interrupt of an outer one pass.
+    """
+
+    def __init__(self, reason: str, run: object = None) -> None:
+        super().__init__(reason)
+        self.run = run
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The run is a live object of this process; elsewhere only the words make sense.
+        return type(self), (self.args[0],)

@@ -1,0 +1,434 @@
+# SPDX-License-Identifier: MIT
+"""Decides one run: what is asked, what was said, what comes next.
+
+1. Everything that decides about a run's life is here; nothing here does
+   anything.  Time, randomness, answers and stored counts come in as arguments.
+2. This room does not know whether its run is sync or async, has a key, or is
+   driven by a body, a ``for`` or somebody else's loop.
+
+The theory.  A run is a string of turns.  A turn ends the iteration that is
+open, if one is, and says what comes next:
+
+    (new) --turn--> GO --body--> (ended) --turn--> GO | PAUSE | HALT
+                                                   PAUSE --resume--> GO | HALT
+
+A turn first asks (`due` lists what; the driver puts it to the world and gives
+the answers to `hear`), then decides (`decide`).  Between two turns an iteration
+may pass *quietly*: it returned, nobody asked for it, and no breaker can have
+anything to say before a certain count and time.  `quiet` is that test, and all
+that the hot path calls.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Callable
+
+from haltable.breaker import PRECEDENCE, Breaker, in_words
+from haltable.iteration import Iteration, Verbs
+from haltable.ledger import settled
+from haltable.model import Done, GiveUp, Outcome, Ruling, Status, Trip, Verdict, Warn
+from haltable.plan import Asked, Plan
+from haltable.probe import Answer, Due
+from haltable.records import LoopRecord, new_record
+
+__all__ = ["Kernel", "Step"]
+
+_STATUS: dict[type[Done | GiveUp | Trip | Warn], Status] = {
+    Done: Status.SUCCEEDED,
+    GiveUp: Status.GAVE_UP,
+    Trip: Status.TRIPPED,
+}
+#: The counts of every run without a key: frozen, so one serves all.
+_NOTHING_COUNTED = new_record("")
+_ENDED_BY_ITSELF = (Outcome.RETURNED, Outcome.FAILED, Outcome.TRANSIENT)
+
+
+class Step(enum.Enum):
+    """What comes next."""
+
+    GO = enum.auto()
+    PAUSE = enum.auto()
+    HALT = enum.auto()
+
+
+class Kernel:
+    """The mutable decisions of one run."""
+
+    __slots__ = (
+        "_at",
+        "_quiet_starts",
+        "_quiet_time",
+        "_silent_starts",
+        "_words",
+        "claim",
+        "claimed",
+        "counts",
+        "error",
+        "fence",
+        "iteration",
+        "key",
+        "loud",
+        "number",
+        "origin",
+        "outer_end",
+        "outcome",
+        "pause",
+        "plan",
+        "result",
+        "ruling",
+        "starts",
+        "stop",
+        "warnings",
+    )
+
+    def __init__(self, plan: Plan, now: float, *, key: str | None, loud: bool) -> None:
+        self.plan = plan
+        self.key = key
+        #: The moment at which the loop's live seconds were zero.
+        self.origin = now
+        #: The moment after which an outer run's deadline allows no start.
+        self.outer_end = math.inf
+        self.loud = loud or plan.loud
+        self.counts: LoopRecord = _NOTHING_COUNTED
+        self.starts = 0
+        #: Starts before this run; the number of an iteration is what came after.
+        self.number = 0
+        self.fence = 0
+        self.outcome: Outcome | None = None
+        self.result: object = None
+        self.error: BaseException | None = None
+        self.claim: Done | GiveUp | None = None
+        self.claimed: object = None
+        self.ruling: Ruling | None = None
+        #: Set by others, from any thread: how the run shall end at the next turn.
+        self.stop: Ruling | None = None
+        self.warnings: tuple[str, ...] = ()
+        self.pause = 0.0
+        self.iteration: Iteration | None = None
+        self._words: list[tuple[str, Verdict]] = []
+        self._at = now
+        self._silent_starts: float = 0
+        self._quiet_starts: float = 0
+        self._quiet_time = now
+
+    # The hot path -----------------------------------------------------------
+
+    def quiet(self, result: object, now: float) -> bool:
+        """Passes an iteration that returned, if nobody can have a word on it.
+
+        True means that the next iteration has begun.
+        """
+        starts = self.starts
+        if starts >= self._quiet_starts or now >= self._quiet_time:
+            return False
+        self.starts = starts + 1
+        self.result = result
+        return True
+
+    def interrupt_quiet(self) -> None:
+        """Makes the next iteration's end a full turn; callable from any thread."""
+        self._quiet_starts = 0
+
+    # How iterations end -------------------------------------------------------
+
+    def returned(self, result: object) -> None:
+        """Notes that the body returned."""
+        self.outcome = Outcome.RETURNED
+        self.result = result
+
+    def failed(self, error: Exception) -> None:
+        """Notes that an exception left the body."""
+        transient = isinstance(error, self.plan.transient)
+        self.outcome = Outcome.TRANSIENT if transient else Outcome.FAILED
+        self.error = error
+        if isinstance(error, self.plan.fatal):
+            self._words.append(("fatal", GiveUp(in_words(error))))
+
+    def interrupted(self) -> None:
+        """Notes that the iteration was neither a failure nor a success."""
+        self.outcome = Outcome.INTERRUPTED
+
+    def killed(self) -> None:
+        """Notes that the run had ended while the body was running."""
+        self.outcome = Outcome.KILLED
+
+    def say(self, who: str, verdict: Verdict) -> None:
+        """Notes a verdict from outside the breakers."""
+        self._words.append((who, verdict))
+        self.interrupt_quiet()
+
+    # A turn -------------------------------------------------------------------
+
+    def due(self, now: float, *, each_asked: bool) -> tuple[Asked, ...]:
+        """Returns the questions of this moment, in the order of the breakers.
+
+        Args:
+            now: the moment that the coming decision is about.
+            each_asked: whether the driver has put `Plan.each_return` already.
+        """
+        self._at = now
+        plan, outcome = self.plan, self.outcome
+        if outcome is None:
+            untimed, moment = plan.at_start, Due.START
+        elif outcome is Outcome.RETURNED:
+            untimed, moment = plan.at_return, Due.RETURN
+            if not each_asked and plan.each_return:
+                untimed = (*(asked for _, asked in plan.each_return), *untimed)
+        elif outcome in _ENDED_BY_ITSELF:
+            untimed, moment = plan.at_failure, Due.FAILURE
+        else:
+            return ()
+        if not plan.timed:
+            return untimed
+        elapsed = now - self.origin
+        timed = tuple(
+            asked
+            for asked in plan.timed
+            if moment in asked.question.due and elapsed >= asked.breaker.due_at(asked.question)
+        )
+        return untimed + timed
+
+    def subject(self) -> object:
+        """Returns what the questions of this moment are about."""
+        if self.outcome is Outcome.RETURNED:
+            return self.result
+        return None if self.outcome is None else self.error
+
+    def hear(self, asked: Asked, answer: Answer, verbs: Verbs | None) -> None:
+        """Takes the answer to a question to the breaker that asked."""
+        breaker = asked.breaker
+        ended = self.outcome is not None
+        iteration = self._ended(verbs) if ended else self._make(verbs, self.starts + 1)
+        try:
+            verdict = breaker.heard(asked.question, answer, iteration)
+        except Exception as fault:
+            verdict = Trip(f"heard() raised {in_words(fault)}")
+        self._note(breaker, verdict)
+        self.interrupt_quiet()
+
+    def decide(
+        self, now: float, verbs: Verbs | None, chance: Callable[[], float], *, last: bool = False
+    ) -> Step:
+        """Ends the open iteration, if one is, and says what comes next.
+
+        Args:
+            now: the moment; the one given to `due`, if that was asked.
+            verbs: what carries out the iterations' verbs.
+            chance: a source of random numbers from 0 to 1, for the jitter.
+            last: whether nobody has asked for another iteration yet, so that
+                whether it may start is not decided.
+        """
+        outcome, counts = self.outcome, self.counts
+        self._at = now
+        if outcome is not None:
+            if outcome is not Outcome.RETURNED or counts.row or counts.slips:
+                self.counts = settled(counts, outcome, elapsed=now - self.origin)
+            self._weigh_claim()
+            if self._speakable(now):
+                iteration = self._ended(verbs)
+                for breaker in self.plan.afters:
+                    self._call(breaker, breaker.after, iteration)
+        if self._rule():
+            return Step.HALT
+        if not last and self._look_ahead(now, verbs) is Step.HALT:
+            return Step.HALT
+        delay = self.plan.delay
+        if delay is None or outcome is None:
+            return Step.GO
+        pause = delay.seconds(slips=self.counts.slips, chance=chance())
+        end = min(self.origin + self.plan.time_limit, self.outer_end)
+        self.pause = min(pause, max(0.0, end - now))
+        return Step.PAUSE if self.pause > 0 else Step.GO
+
+    def resume(self, now: float, verbs: Verbs | None) -> Step:
+        """Says what comes after a pause."""
+        self._at = now
+        return Step.HALT if self._rule() else self._look_ahead(now, verbs)
+
+    def begin(self, now: float) -> None:
+        """Begins the next iteration; its start is charged."""
+        self._at = now
+        self.starts += 1
+        self._open(now)
+
+    def adopt(self, record: LoopRecord, now: float, fence: int) -> None:
+        """Begins the next iteration with the counts of the record that charged it."""
+        self._at = now
+        self.counts = record
+        self.starts = record.starts
+        self.fence = fence
+        self._open(now)
+
+    def carry_on(self, record: LoopRecord, now: float) -> None:
+        """Takes over the counts and the live seconds of a key that ran before."""
+        self.counts = record
+        self.starts = record.starts
+        self.number = record.starts
+        self.origin = now - record.elapsed
+
+    def current(self, verbs: Verbs | None) -> Iteration:
+        """Returns the open iteration, made when first asked for."""
+        iteration = self.iteration
+        if iteration is None or iteration.starts != self.starts:
+            self.iteration = iteration = self._make(verbs, self.starts)
+        return iteration
+
+    def fresh(self, verbs: Verbs | None, now: float) -> Iteration:
+        """Returns the open iteration for a body that takes it."""
+        self._at = now
+        self.iteration = iteration = self._make(verbs, self.starts)
+        return iteration
+
+    def accept(self, iteration: Iteration, claim: Done | GiveUp, value: object) -> None:
+        """Notes what the body says of itself; the last word counts."""
+        del iteration
+        self.claim = claim
+        self.claimed = value
+        self.interrupt_quiet()
+
+    def elapsed(self, now: float) -> float:
+        """Returns for how many seconds the loop was alive."""
+        return now - self.origin
+
+    @property
+    def run_number(self) -> int:
+        """The number of the newest iteration of this run; 0 before the first."""
+        return self.starts - self.number
+
+    def newest_evidence(self) -> tuple[str, int] | None:
+        """Returns the newest evidence that a breaker has seen, and the start it was seen at."""
+        seen = [e for b in self.plan.breakers if (e := b.newest_evidence()) is not None]
+        return max(seen, key=lambda evidence: evidence[1], default=None)
+
+    # Inside -------------------------------------------------------------------
+
+    def _open(self, now: float) -> None:
+        self.outcome = None
+        self.iteration = None
+        self.claim = None
+        self.claimed = None
+        plan, extension = self.plan, self.counts.extension
+        if plan.stateful or extension:
+            horizons = [breaker.horizon(extension) for breaker in plan.breakers]
+            known = [horizon for horizon in horizons if horizon is not None]
+            silent = len(known) == len(horizons)
+            self._silent_starts = min((h.starts for h in known), default=math.inf) if silent else 0
+            due = [asked.breaker.due_at(asked.question) for asked in plan.timed]
+            elapsed = min([h.elapsed for h in known] + due, default=math.inf)
+        else:
+            self._silent_starts, elapsed = plan.quiet_starts, plan.quiet_elapsed
+        self._quiet_time = min(self.origin + elapsed, self.outer_end)
+        # A row of failures is ended by a full turn.
+        loud = self.loud or self.counts.row or self.counts.slips
+        self._quiet_starts = 0 if loud else self._silent_starts
+        # Looked at last, so that a stop from another thread is never painted over.
+        if self.stop is not None:
+            self._quiet_starts = 0
+
+    def _speakable(self, now: float) -> bool:
+        # A full turn for another reason (a write, a listener) need not ask
+        # breakers whose horizon says that they are silent.
+        return (
+            self.outcome is not Outcome.RETURNED
+            or self.starts >= self._silent_starts
+            or now >= self._quiet_time
+        )
+
+    def _look_ahead(self, now: float, verbs: Verbs | None) -> Step:
+        if now >= self.outer_end:
+            self._words.append(("outer", Trip("the deadline of the run around it has passed")))
+        elif self._surely_allowed(now):
+            return Step.GO
+        if self.plan.befores:
+            iteration = self._make(verbs, self.starts + 1)
+            for breaker in self.plan.befores:
+                self._call(breaker, breaker.before, iteration)
+        return Step.HALT if self._rule() else Step.GO
+
+    def _surely_allowed(self, now: float) -> bool:
+        plan, counts = self.plan, self.counts
+        return (
+            not plan.stateful
+            and not counts.failures
+            and self.starts < plan.quiet_starts
+            and now - self.origin < plan.quiet_elapsed
+        )
+
+    def _call(
+        self, breaker: Breaker, hook: Callable[[Iteration], Verdict | None], iteration: Iteration
+    ) -> None:
+        try:
+            verdict = hook(iteration)
+        except Exception as fault:
+            verdict = Trip(f"{hook.__name__}() raised {in_words(fault)}")
+        self._note(breaker, verdict)
+
+    def _note(self, breaker: Breaker, verdict: object) -> None:
+        if verdict is None:
+            return
+        if isinstance(verdict, Warn):
+            self.warnings = (*self.warnings, f"{breaker.name}: {verdict.reason}")
+        elif isinstance(verdict, (Done, GiveUp, Trip)):
+            self._words.append((breaker.name, verdict))
+        else:
+            what = f"a hook returned {verdict!r}, which is no verdict and not None"
+            self._words.append((breaker.name, Trip(what)))
+
+    def _weigh_claim(self) -> None:
+        claim = self.claim
+        if claim is None:
+            return
+        if isinstance(claim, GiveUp) or not self.plan.judges_success:
+            self._words.append(("body", claim))
+        elif not any(isinstance(verdict, Done) for _, verdict in self._words):
+            what = "body: it says it is done, but the success condition does not hold"
+            self.warnings = (*self.warnings, what)
+            return
+        if isinstance(claim, Done) and self.claimed is not None:
+            self.result = self.claimed
+
+    def _rule(self) -> bool:
+        if self.ruling is not None:
+            return True
+        words, stop = self._words, self.stop
+        if not words:
+            self.ruling = stop
+            return stop is not None
+        who, verdict = min(words, key=lambda word: PRECEDENCE.index(type(word[1])))
+        # An operator's stop stands between giving up and tripping; one that leaves
+        # the key open must not hide that a breaker has opened.
+        if stop is not None and stop.status is Status.STOPPED and isinstance(verdict, Trip):
+            self.ruling = stop
+        else:
+            self.ruling = Ruling(_STATUS[type(verdict)], who, verdict.reason)
+        return True
+
+    def _ended(self, verbs: Verbs | None) -> Iteration:
+        iteration = self.current(verbs)
+        iteration.outcome = self.outcome
+        if self.outcome is Outcome.RETURNED:
+            iteration.result = self.result
+        else:
+            iteration.error = self.error
+        iteration.elapsed = self._at - self.origin
+        iteration.failures = self.counts.failures
+        iteration.failures_in_row = self.counts.row
+        return iteration
+
+    def _make(self, verbs: Verbs | None, starts: int) -> Iteration:
+        counts, limit = self.counts, self.plan.limit
+        return Iteration(
+            verbs,
+            starts - self.number,
+            starts,
+            None if limit is None else limit + counts.extension,
+            self.key,
+            self.fence,
+            self.warnings,
+            self._at - self.origin,
+            counts.failures,
+            counts.row,
+            counts.extension,
+        )

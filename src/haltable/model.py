@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: MIT
+"""The words of the house as values: statuses, outcomes, verdicts, rulings.
+
+Everything here is frozen and knows nothing of runs, stores or time.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TypeAlias
+
+import attrs
+
+__all__ = ["Done", "GiveUp", "Outcome", "Ruling", "Status", "Trip", "Verdict", "Warn"]
+
+
+class Status(enum.StrEnum):
+    """How a loop stands; all but `OPEN` are terminal and absorb."""
+
+    OPEN = "open"
+    SUCCEEDED = "succeeded"
+    GAVE_UP = "gave_up"
+    TRIPPED = "tripped"
+    STOPPED = "stopped"
+
+    @property
+    def terminal(self) -> bool:
+        """Whether nothing is charged any more until an operator's reset or extension."""
+        return self is not Status.OPEN
+
+
+class Outcome(enum.StrEnum):
+    """How one iteration ended."""
+
+    RETURNED = "returned"
+    #: An `Exception` left the body.
+    FAILED = "failed"
+    #: A declared transient exception: feeds the back-off, is no failure.
+    TRANSIENT = "transient"
+    #: KeyboardInterrupt, SystemExit, GeneratorExit or a cancellation: neither failure nor success.
+    INTERRUPTED = "interrupted"
+    #: Found at the next start: it began and never ended; counts as a failure.
+    CRASHED = "crashed"
+    #: Ended by a breaker while the body was running.
+    KILLED = "killed"
+
+
+@attrs.frozen
+class Done:
+    """The loop has succeeded.
+
+    Args:
+        reason: what was seen, in words for the receipt.
+    """
+
+    reason: str = ""
+
+
+@attrs.frozen
+class GiveUp:
+    """The loop cannot succeed any more and says so.
+
+    Args:
+        reason: why, in words for the receipt.
+    """
+
+    reason: str
+
+
+@attrs.frozen
+class Trip:
+    """A breaker opens: the loop ends whatever it thinks of itself.
+
+    Args:
+        reason: why, in words for the receipt.
+    """
+
+    reason: str
+
+
+@attrs.frozen
+class Warn:
+    """Something the operator should hear; the loop goes on.
+
+    Args:
+        reason: what was seen, in words.
+    """
+
+    reason: str
+
+
+#: What a breaker's hook may return; None means "go on".
+Verdict: TypeAlias = Done | GiveUp | Trip | Warn
+
+
+@attrs.frozen
+class Ruling:
+    """The verdict that ended a loop: the status, who said it, and why.
+
+    Args:
+        status: a terminal status, or `Status.OPEN` when the run ended and the
+            key did not (a store fault, a lost lease, an interruption).
+        breaker: the name of the breaker that spoke, or of the part of the
+            house that did (``operator``, ``store``, ``run``).
+        reason: why, in words.
+    """
+
+    status: Status
+    breaker: str
+    reason: str

@@ -1,0 +1,349 @@
+# SPDX-License-Identifier: MIT
+"""What a store holds of a loop, as values, and its one encoding.
+
+A record knows how it is written down and nothing of who may change it: the
+rules are in ``haltable.ledger``.  Durations only; the single wall-clock time is
+the one an operator's act is stamped with, for people, and nothing compares it.
+
+On disk a record reads ``haltable 1 <crc32> <json>``: the format's number, a
+checksum that finds damage (not forgery), and JSON that a person can read.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from typing import Any
+
+import attrs
+
+from haltable.errors import RecordError
+from haltable.model import Ruling, Status
+
+__all__ = [
+    "Act",
+    "Apart",
+    "LoopRecord",
+    "Owner",
+    "Past",
+    "Running",
+    "StopRequest",
+    "decode_apart",
+    "decode_loop",
+    "encode_apart",
+    "encode_loop",
+]
+
+FORMAT = 1
+#: The largest result, as JSON, that a record carries.
+RESULT_LIMIT = 256 * 1024
+
+
+@attrs.frozen
+class Owner:
+    """Who runs a key: enough to tell, on the same host, that it is dead.
+
+    Args:
+        boot: the boot of the machine; empty where there is no such number.
+        space: the PID namespace.
+        pid: the process.
+        born: the process's start time, in the kernel's own ticks.
+        token: random, one for each run: equality decides, order means nothing.
+    """
+
+    boot: str
+    space: str
+    pid: int
+    born: str
+    token: str
+
+    def __str__(self) -> str:
+        return f"process {self.pid}"
+
+
+@attrs.frozen
+class Running:
+    """The claim of the run that holds the key.
+
+    Args:
+        owner: who holds it.
+        lease: seconds after the last write for which it holds.
+        start: the number of the start it was charged for.
+        pausing: whether it is between two iterations, so that its death is no crash.
+    """
+
+    owner: Owner
+    lease: float
+    start: int
+    pausing: bool = False
+
+
+@attrs.frozen
+class StopRequest:
+    """An operator asked the key to stop; its owner, or the next start, obeys."""
+
+    by: str
+    why: str
+
+
+@attrs.frozen
+class Act:
+    """One thing that an operator did, for the history.
+
+    Args:
+        act: ``stop``, ``reset`` or ``extend``.
+        by: who.
+        why: why.
+        at: the wall-clock time as ISO text; shown, never compared.
+        epoch: the epoch that the act left behind.
+        starts: how many starts it had then.
+        status: how it stood then.
+        note: more, in words.
+    """
+
+    act: str
+    by: str
+    why: str
+    at: str
+    epoch: int
+    starts: int
+    status: Status
+    note: str = ""
+
+
+@attrs.frozen
+class Past:
+    """What changes seldom: kept together, and encoded once for many writes.
+
+    Args:
+        name: the key as the user gave it.
+        ruling: the standing verdict, None while the key is open.
+        stop: an operator's pending request.
+        history: what operators did, oldest first.
+        result: the stored result as JSON text; None if there is none.
+        result_lost: why there is no result although there should be one.
+        error: the newest failure in words, with its start's number.
+        error_start: see ``error``.
+        evidence: the newest evidence in words, with its start's number.
+        evidence_start: see ``evidence``.
+        memory: the breakers' remembered fields as JSON text.
+        limits: the limits of the run that wrote, as words, for operators.
+    """
+
+    name: str
+    ruling: Ruling | None = None
+    stop: StopRequest | None = None
+    history: tuple[Act, ...] = ()
+    result: str | None = None
+    result_lost: str | None = None
+    error: str | None = None
+    error_start: int = 0
+    evidence: str | None = None
+    evidence_start: int = 0
+    memory: str = "{}"
+    limits: tuple[tuple[str, str], ...] = ()
+
+
+# The hot part of the record, one write an iteration: a plain tuple of numbers
+# beside a `Past` whose text is encoded once.
+@attrs.frozen
+class LoopRecord:
+    """Everything a store holds of one loop.
+
+    Args:
+        epoch: 1 at first; an operator's reset begins the next.
+        starts: bodies charged in this epoch.
+        failures: iterations that failed or crashed in this epoch.
+        row: how many of them are the most recent ones.
+        crashes: how many of them never ended.
+        slips: failures and transients since the last good iteration, for the back-off.
+        elapsed: seconds for which the loop was alive in this epoch, at this write.
+        wait: seconds after this write before which the next start is too early.
+        extension: starts that operators added to the cap in this epoch.
+        writer: the token of the last run that wrote.
+        serial: that run's count of its own writes.
+        running: the run that holds the key, None if nobody does.
+        past: what changes seldom.
+    """
+
+    epoch: int
+    starts: int
+    failures: int
+    row: int
+    crashes: int
+    slips: int
+    elapsed: float
+    wait: float
+    extension: int
+    writer: str
+    serial: int
+    running: Running | None
+    past: Past
+
+    @property
+    def status(self) -> Status:
+        """How the key stands."""
+        return Status.OPEN if self.past.ruling is None else self.past.ruling.status
+
+
+@attrs.frozen
+class Apart:
+    """Breakers' memory that is kept apart from the loop's record.
+
+    Args:
+        name: the key as the user gave it.
+        epoch: the epoch it belongs to; another epoch's memory is not read.
+        memory: the remembered fields as JSON text, keyed by breaker.
+    """
+
+    name: str
+    epoch: int
+    memory: str
+
+
+def new_record(name: str) -> LoopRecord:
+    """Returns the record of a key that never started."""
+    return LoopRecord(1, 0, 0, 0, 0, 0, 0.0, 0.0, 0, "", 0, None, Past(name))
+
+
+def encode_loop(record: LoopRecord, past: str, writer: str, serial: int) -> bytes:
+    """Returns the record's bytes.
+
+    Args:
+        record: what to write.
+        past: ``encode_past(record.past)``, which the caller keeps as long as
+            the past stays the same object.
+        writer: the token of the run that writes; somebody who is no owner
+            carries on the record's own.
+        serial: that run's count of its writes, likewise.
+    """
+    running = record.running
+    if running is None:
+        claim = "null"
+    else:
+        owner = running.owner
+        # The owner's texts come from the kernel and from `token_hex`: no quotes.
+        claim = (
+            f'["{owner.boot}","{owner.space}",{owner.pid},"{owner.born}","{owner.token}",'
+            f"{running.lease!r},{running.start},{'true' if running.pausing else 'false'}]"
+        )
+    return sealed(
+        f'{{"epoch":{record.epoch},"starts":{record.starts},"failures":{record.failures},'
+        f'"row":{record.row},"crashes":{record.crashes},"slips":{record.slips},'
+        f'"elapsed":{record.elapsed!r},"wait":{record.wait!r},"extension":{record.extension},'
+        f'"writer":"{writer}","serial":{serial},"running":{claim},"past":{past}}}'
+    )
+
+
+def encode_past(past: Past) -> str:
+    """Returns the JSON text of what changes seldom."""
+    ruling, stop = past.ruling, past.stop
+    return _text(
+        {
+            "name": past.name,
+            "ruling": ruling and [ruling.status, ruling.breaker, ruling.reason],
+            "stop": stop and [stop.by, stop.why],
+            "history": [list(attrs.astuple(act)) for act in past.history],
+            "result": past.result,
+            "result_lost": past.result_lost,
+            "error": past.error,
+            "error_start": past.error_start,
+            "evidence": past.evidence,
+            "evidence_start": past.evidence_start,
+            "memory": past.memory,
+            "limits": [list(limit) for limit in past.limits],
+        }
+    )
+
+
+def decode_loop(value: bytes) -> LoopRecord:
+    """Returns the record that the bytes hold.
+
+    Raises:
+        RecordError: if they are damaged or of another format.
+    """
+    data = opened(value)
+    try:
+        past = data["past"]
+        claim = data["running"]
+        return LoopRecord(
+            *(_natural(data[n]) for n in ("epoch", "starts", "failures", "row", "crashes", "slips")),
+            float(data["elapsed"]),
+            float(data["wait"]),
+            _natural(data["extension"]),
+            str(data["writer"]),
+            _natural(data["serial"]),
+            claim and Running(Owner(*claim[:5]), float(claim[5]), claim[6], claim[7]),
+            Past(
+                past["name"],
+                past["ruling"] and Ruling(Status(past["ruling"][0]), *past["ruling"][1:]),
+                past["stop"] and StopRequest(*past["stop"]),
+                tuple(Act(*act[:6], Status(act[6]), *act[7:]) for act in past["history"]),
+                past["result"],
+                past["result_lost"],
+                past["error"],
+                past["error_start"],
+                past["evidence"],
+                past["evidence_start"],
+                past["memory"],
+                tuple((a, b) for a, b in past["limits"]),
+            ),
+        )
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise RecordError(f"the stored record is not a loop's: {error!r}") from error
+
+
+def encode_apart(apart: Apart) -> bytes:
+    """Returns the bytes of memory that is kept apart."""
+    return sealed(_text({"name": apart.name, "epoch": apart.epoch, "memory": apart.memory}))
+
+
+def decode_apart(value: bytes) -> Apart:
+    """Returns the memory that the bytes hold.
+
+    Raises:
+        RecordError: if they are damaged or of another format.
+    """
+    data = opened(value)
+    try:
+        return Apart(str(data["name"]), _natural(data["epoch"]), str(data["memory"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise RecordError(f"the stored memory cannot be read: {error!r}") from error
+
+
+def sealed(text: str) -> bytes:
+    """Returns the text as bytes, with format number and checksum before it."""
+    body = text.encode()
+    return b"haltable %d %08x %b" % (FORMAT, zlib.crc32(body), body)
+
+
+def opened(value: bytes) -> dict[str, Any]:
+    """Returns the JSON object that was sealed.
+
+    Raises:
+        RecordError: if the bytes are damaged or of another format.
+    """
+    parts = value.split(b" ", 3)
+    if len(parts) != 4 or parts[0] != b"haltable":
+        raise RecordError(f"the stored record is no record of haltable's: {value[:40]!r}")
+    if parts[1] != b"%d" % FORMAT:
+        raise RecordError(
+            f"the stored record has format {parts[1]!r}, this haltable reads {FORMAT}: "
+            "upgrade it, or reset the key with the version that wrote it"
+        )
+    if parts[2] != b"%08x" % zlib.crc32(parts[3]):
+        raise RecordError("the stored record is damaged: its checksum does not match")
+    data = json.loads(parts[3])
+    if not isinstance(data, dict):
+        raise RecordError("the stored record is not a JSON object")
+    return data
+
+
+def _text(data: object) -> str:
+    return json.dumps(data, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def _natural(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{value!r} is not a count")
+    return value

@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: MIT
+"""The receipt of a run, and the exceptions that carry it.
+
+A report is a frozen value: why the loop stopped, on what evidence, how the
+counts stand against the limits, and what to do next.  It knows no run and no
+store.  It is made once, when somebody asks for it.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import attrs
+
+from haltable.errors import HaltableError, ResultNotStored
+from haltable.model import Status
+
+__all__ = ["LoopGaveUp", "LoopHalted", "LoopStopped", "LoopTripped", "Report"]
+
+R = TypeVar("R", covariant=True)
+
+
+@attrs.frozen(eq=False)
+class Report(Generic[R]):
+    """Why a run ended, and how its key stands.
+
+    Args:
+        status: how the key stands; `Status.OPEN` if another run may go on.
+        breaker: who said so: a breaker's name, or ``operator``, ``store``, ``run``.
+        reason: why, in words.
+        starts: bodies started in this epoch of the key.
+        failures: how many of them failed or crashed.
+        failures_in_row: how many of these were the last ones.
+        ran: whether this run started a body at all.
+        result: the last result, or the stored one of an earlier run.
+        error: the last exception that was an iteration's outcome.
+        pending: the item that ``Loop.over`` was refused a start for.
+        evidence: the newest outside evidence, in words.
+        retry_after: seconds before which the next start is too early.
+        elapsed: seconds for which the loop was alive, summed over runs.
+        durable: whether all of this is stored; False for a loop without a key.
+        key: the loop's key, None without one.
+        name: what the receipt calls the loop.
+        warnings: what breakers warned of, oldest first.
+        limits: the limits that the counts stand against, as pairs of words.
+        last_error: the newest failure in words, also one of an earlier run.
+        result_lost: why there is no stored result although the run succeeded.
+    """
+
+    status: Status
+    breaker: str
+    reason: str
+    starts: int
+    failures: int
+    ran: bool
+    result: R | None
+    error: BaseException | None
+    pending: Any
+    evidence: str | None
+    retry_after: float | None
+    elapsed: float
+    durable: bool
+    key: str | None
+    failures_in_row: int = 0
+    name: str = "loop"
+    warnings: tuple[str, ...] = ()
+    limits: tuple[tuple[str, str], ...] = ()
+    last_error: str | None = None
+    result_lost: str | None = None
+    extension: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether the loop succeeded."""
+        return self.status is Status.SUCCEEDED
+
+    def unwrap(self) -> R:
+        """Returns the last result.
+
+        Raises:
+            LoopTripped: if a breaker opened.
+            LoopGaveUp: if the loop gave up.
+            LoopStopped: if an operator or ``run.stop()`` ended it.
+            LoopHalted: if the run ended and the key is open: a store fault, an
+                interruption, a start that was too early.
+            ResultNotStored: if the key succeeded in an earlier run and its
+                result was not kept.
+        """
+        self.raise_unless_ok()
+        if self.result_lost is not None:
+            raise ResultNotStored(f"{self.name}: {self.result_lost}")
+        return self.result  # type: ignore[return-value]
+
+    def raise_unless_ok(self) -> None:
+        """Raises the `LoopHalted` that fits, unless the loop succeeded."""
+        if self.status is not Status.SUCCEEDED:
+            raise halted(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the report as plain values, exceptions in words.
+
+        The result and the pending item are as they are; whether they are
+        JSON is the caller's business.
+        """
+        plain = {field.name: getattr(self, field.name) for field in attrs.fields(Report)}
+        plain["status"] = self.status.value
+        plain["error"] = None if self.error is None else f"{type(self.error).__name__}: {self.error}"
+        plain["warnings"] = list(self.warnings)
+        plain["limits"] = {name: value for name, value in self.limits if value}
+        plain["ok"] = self.ok
+        return plain
+
+    def __str__(self) -> str:
+        return receipt(self)
+
+
+class LoopHalted(HaltableError):
+    """A loop ended without success; ``report`` says why.
+
+    The user's own last exception, if there was one, is its ``__cause__``.
+
+    Args:
+        report: the run's report.
+    """
+
+    def __init__(self, report: Report[Any]) -> None:
+        super().__init__(report)
+        self.report = report
+
+    def __str__(self) -> str:
+        return str(self.report)
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return type(self), (portable(self.report),)
+
+
+class LoopTripped(LoopHalted):
+    """A breaker opened."""
+
+
+class LoopGaveUp(LoopHalted):
+    """The loop gave up: it could not succeed any more."""
+
+
+class LoopStopped(LoopHalted):
+    """An operator, ``run.stop()`` or an outer loop ended it."""
+
+
+_HALTED: dict[Status, type[LoopHalted]] = {
+    Status.TRIPPED: LoopTripped,
+    Status.GAVE_UP: LoopGaveUp,
+    Status.STOPPED: LoopStopped,
+}
+
+
+def halted(report: Report[Any]) -> LoopHalted:
+    """Returns the exception for a report, its cause set."""
+    error = _HALTED.get(report.status, LoopHalted)(report)
+    error.__cause__ = report.error
+    return error
+
+
+def portable(report: Report[Any]) -> Report[Any]:
+    """Returns the report with what cannot be pickled replaced by its words."""
+    return attrs.evolve(
+        report,
+        result=_or_words(report.result),
+        error=report.error if _pickles(report.error) else None,
+        pending=_or_words(report.pending),
+    )
+
+
+def _pickles(value: object) -> bool:
+    try:
+        pickle.loads(pickle.dumps(value))
+    except Exception:  # Any class's own __reduce__ may raise anything.
+        return False
+    return True
+
+
+def _or_words(value: object) -> object:
+    return value if _pickles(value) else repr(value)
+
+
+def receipt(report: Report[Any]) -> str:
+    """Returns the report as a few lines that help at three in the morning."""
+    limits = {name: value for name, value in report.limits if value}
+    who = f"{report.breaker}: " if report.breaker else ""
+    first = f"{report.status.name}  {report.name}   {who}{report.reason}"
+    lines = [first.rstrip(), "  " + " · ".join(_counts(report, limits))]
+    facts: list[str] = []
+    if report.last_error is not None:
+        facts.append(f"last error {report.last_error}")
+    if report.result_lost is not None:
+        facts.append(f"no result: {report.result_lost}")
+    if facts:
+        lines.append("  " + " · ".join(facts))
+    lines.extend(f"  warning: {warning}" for warning in report.warnings)
+    if report.pending is not None:
+        lines.append(f"  pending: {_short(report.pending)} was not started")
+    if not report.durable and report.key is not None:
+        lines.append("  not stored: the store did not confirm the last write")
+    lines.append(f"  next: {_next(report)}")
+    return "\n".join(lines)
+
+
+def _counts(report: Report[Any], limits: dict[str, str]) -> list[str]:
+    starts = f"starts {report.starts}"
+    if "starts" in limits:
+        starts += f" of {int(limits['starts']) + report.extension}"
+    failures = f"failures {report.failures}"
+    if "failures" in limits:
+        failures += f" of {limits['failures']}"
+    if report.failures:
+        failures += f", {report.failures_in_row or 'none'} in a row"
+        if "row" in limits:
+            failures += f" (limit {limits['row']})"
+    alive = f"alive {report.elapsed:.0f} s"
+    if "seconds" in limits:
+        alive += f" of {limits['seconds']} s"
+    counts = [starts, failures, alive]
+    if report.evidence is not None:
+        counts.append(f"newest evidence {report.evidence}")
+    elif "stall" in limits:
+        counts.append("no new evidence yet")
+    return counts
+
+
+def _next(report: Report[Any]) -> str:
+    if report.status is Status.SUCCEEDED:
+        return "nothing to do" if report.ran else "nothing to do; it was done before, nothing ran"
+    if report.key is None:
+        return "mend the cause and run it again; without a key nothing was stored"
+    key = repr(report.key)
+    if report.status is Status.OPEN:
+        if report.retry_after:
+            return f"start it again in {report.retry_after:.1f} s"
+        return f"start it again, or look first: ops.show({key})"
+    calls = [f"ops.show({key})", f"ops.reset({key}, by=..., why=...)"]
+    if report.breaker == "IterationCap" and report.status is Status.TRIPPED:
+        calls.append(f"ops.extend({key}, starts=..., by=..., why=...)")
+    return " · ".join(calls)
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

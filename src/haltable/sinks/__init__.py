@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""Listeners for events, one a file; none knows another, nor any run."""

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: MIT
+"""The log: every event as a line of the standard library's logging.
+
+It is always on and costs nothing below its level: ends without success are
+warnings, everything else is debug or info.  The logger is called ``haltable``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from haltable.events import BreakerWarned, Event, RunEnded
+from haltable.model import Status
+
+if TYPE_CHECKING:
+    from logging import Logger
+
+    from haltable.sink import Sink
+
+__all__ = ["log_event", "log_sink_failure", "log_watch_failure"]
+
+
+def log_event(event: Event) -> None:
+    """Writes the event as one line, at the level that fits it."""
+    import logging  # The light door: a loop that only succeeds never loads it.
+
+    if isinstance(event, RunEnded):
+        level = logging.INFO if event.ruling.status is Status.SUCCEEDED else logging.WARNING
+    else:
+        level = logging.WARNING if isinstance(event, BreakerWarned) else logging.DEBUG
+    logger = _logger()
+    if not logger.isEnabledFor(level):
+        return
+    if isinstance(event, RunEnded):
+        logger.log(
+            level,
+            "%s %s: %s: %s (starts %d, failures %d, alive %.1f s)",
+            event.loop,
+            event.ruling.status,
+            event.ruling.breaker,
+            event.ruling.reason,
+            event.starts,
+            event.failures,
+            event.elapsed,
+        )
+    else:
+        logger.log(level, "%s", event)
+
+
+def log_sink_failure(sink: Sink, event: Event, error: Exception) -> None:
+    """Writes that a sink raised; the loop went on."""
+    _logger().error("sink %r raised on %s", sink, type(event).__name__, exc_info=error)
+
+
+def log_watch_failure(loop: str, error: Exception) -> None:
+    """Writes that a look at a long-running loop's record failed; the next one is soon."""
+    _logger().warning("%s: could not look at its record: %s", loop, error)
+
+
+def _logger() -> Logger:
+    import logging
+
+    return logging.getLogger("haltable")
