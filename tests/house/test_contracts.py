@@ -35,6 +35,8 @@ PLANTED = [
         "breakers/deadline.py",
         "from haltable.breakers.iteration_cap import IterationCap",
     ),
+    ("strangers", "sinks/log.py", "from haltable.stores.memory import MemoryStore"),
+    ("strangers", "breakers/deadline.py", "import haltable.evidence.files"),
     ("stores", "stores/memory.py", "from haltable.stores.sqlite import SQLiteStore"),
     ("kernel", "kernel.py", "from haltable.breakers.iteration_cap import IterationCap"),
     ("kernel", "plan.py", "import haltable.breakers.stall_detector"),
