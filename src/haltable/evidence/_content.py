@@ -60,7 +60,7 @@ class Content:
         now = time.time_ns()
         try:
             # What was a file when it was listed may be a pipe by now: do not wait for a writer.
-            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
         except (FileNotFoundError, NotADirectoryError):
             return None
         with io.FileIO(descriptor) as file:

@@ -162,11 +162,14 @@ def _check_size(value: object) -> None:
         raise ConfigurationError(f"Files(max_bytes={value!r}): give a number of at least 1")
 
 
-def _slashed(root: object) -> str:
-    path: object = os.fspath(root) if isinstance(root, os.PathLike) else root
-    if not isinstance(path, str) or not path:
-        raise ConfigurationError(f"Files(root={root!r}): give a directory, or None")
-    return f"{path.rstrip('/')}/"
+def _slashed(root: str | os.PathLike[str]) -> str:
+    try:
+        path = os.fspath(root)
+        if path:
+            return path.rstrip("/") + "/"
+    except TypeError:
+        pass  # Neither a string nor a path, or one of bytes.
+    raise ConfigurationError(f"Files(root={root!r}): give a directory, or None")
 
 
 def _split(glob: object, *, rooted: bool) -> tuple[str, Tail]:
