@@ -14,7 +14,10 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
-from haltable.store import AnyStore, AsyncStore, Conflict, Entry, Store
+import anyio
+import anyio.lowlevel
+
+from haltable.store import AnyStore, Conflict, Entry
 
 __all__ = ["Subject", "answer", "driven", "require"]
 
@@ -47,7 +50,7 @@ def driven(coroutine: Coroutine[Any, Any, Answer]) -> Answer:
         result: Answer = end.value
         return result
     coroutine.close()
-    message = "make_store is no coroutine function, but a verb of its store must be awaited"
+    message = "a verb of a synchronous store returned something that must be awaited"
     raise AssertionError(message)
 
 
@@ -94,6 +97,17 @@ class Subject:
             for key, entry in found:
                 yield key, entry
 
+    async def glance(self, prefix: str) -> None:
+        """Begins a scan, and leaves it after the first key."""
+        found = self.store.scan(prefix)
+        if isinstance(found, AsyncIterator):
+            await anext(found)
+            close = getattr(found, "aclose", None)
+            if close is not None:
+                await close()
+        else:
+            next(found)
+
     async def wrote(self, key: str, value: bytes, expected: int) -> Entry:
         """Writes, and requires that it is accepted."""
         written = await self.write(key, value, expected)
@@ -127,9 +141,7 @@ class Subject:
             count: how many.
             contender: a coroutine function of the contender's number.
         """
-        if self._is_async():
-            import anyio
-
+        if self.is_async:
             async with anyio.create_task_group() as group:
                 for number in range(count):
                     group.start_soon(contender, number)
@@ -143,11 +155,9 @@ class Subject:
             checkpoints: how many turns of the event loop it gets.
             verb: the call.
         """
-        if not self._is_async():
+        if not self.is_async:
             await verb()
             return
-        import anyio
-        import anyio.lowlevel
 
         async def call() -> None:
             await verb()
@@ -158,7 +168,9 @@ class Subject:
                 await anyio.lowlevel.checkpoint()
             group.cancel_scope.cancel()
 
-    def _is_async(self) -> bool:
+    @property
+    def is_async(self) -> bool:
+        """Whether the verbs of the store must be awaited."""
         return inspect.iscoroutinefunction(self.store.read)
 
 

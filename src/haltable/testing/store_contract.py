@@ -7,21 +7,16 @@ its cases are methods named ``test_...``, which pytest and unittest both find.
 
 from __future__ import annotations
 
-import inspect
-import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine
-from functools import partial
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import cast
 
-from haltable.store import AnyStore, AsyncStore, Durability, Entry, Store
-from haltable.testing._store_subject import Subject, answer, driven, require
+from haltable.store import Durability
+from haltable.testing._store_sharing import SharingCases, case
+from haltable.testing._store_subject import Subject, require
 
 __all__ = ["StoreContract"]
 
-_CONTENDERS = 8
-_ROUNDS = 10
 _MANY = 150
 _SECONDS_FOR_AGE_TO_GROW = 30.0
 
@@ -34,34 +29,20 @@ _NAMES = (
 )
 _VALUES = (
     *(b"", b"\0", b"x", bytes(range(256)), b"\xff\xfe", b"\\x00", b'{"a": 1}', b"\r\n", b" "),
-    random.Random(7).randbytes(1024 * 1024),
+    bytes(range(256)) * 4096,
 )
 
 
-def _case(
-    check: Callable[[StoreContract, Subject], Coroutine[Any, Any, None]],
-) -> Callable[[StoreContract], None]:
-    """Makes a plain test of a check that is handed a fresh store."""
-
-    def test(self: StoreContract) -> None:
-        self._play(lambda subject: check(self, subject))
-
-    # Not functools.wraps: a runner that looks through it would ask for a fixture `store`.
-    test.__name__, test.__qualname__, test.__doc__ = (
-        check.__name__,
-        check.__qualname__,
-        check.__doc__,
-    )
-    return test
-
-
-class StoreContract:
+class StoreContract(SharingCases):
     """What every store must do; subclass it, and let pytest find the subclass.
 
     `make_store` is all that a subclass needs.  For a `haltable.Store` it is a
     plain method, and the races are run by threads; for an `AsyncStore` it is a
     coroutine function, and each case runs once on every event loop in
-    ``backends``.  Two cases may be given stores over the same data.
+    ``backends``.  `close_store` and `another_handle` may be defined too; a store
+    whose clock counts in coarse steps sets ``age_resolution``, in seconds.
+
+    Cases use keys of their own, so the data may be shared, and old.
 
     Example:
         >>> from haltable.stores import MemoryStore
@@ -71,55 +52,10 @@ class StoreContract:
         >>> TestMemoryStore().prove()
     """
 
-    #: The event loops that an asynchronous store is for.
-    backends: ClassVar[tuple[str, ...]] = ("asyncio", "trio")
-    #: Seconds: how coarse the store's clock is.
-    age_resolution: ClassVar[float] = 0.02
-
-    def make_store(self) -> Store | Awaitable[AsyncStore]:
-        """Returns a store to be tested; what it holds already does not matter."""
-        message = f"{type(self).__name__} must define make_store"
-        raise NotImplementedError(message)
-
-    def close_store(self, store: Any) -> None | Awaitable[None]:
-        """Closes what `make_store` made; a coroutine function for an asynchronous store."""
-
-    def another_handle(self, store: Any) -> AnyStore | None:
-        """Returns a second store over the same data, as another process would make it.
-
-        None, the default, says that there is no such thing.
-        """
-
-    def prove(self) -> None:
-        """Runs every case, without a test runner.
-
-        Raises:
-            AssertionError: the store breaks the contract, in words.
-        """
-        for name in dir(self):
-            if name.startswith("test_"):
-                getattr(self, name)()
-
-    def _play(self, check: Callable[[Subject], Coroutine[Any, Any, None]]) -> None:
-        if not inspect.iscoroutinefunction(self.make_store):
-            driven(self._scene(check))
-            return
-        import anyio
-
-        for backend in self.backends:
-            anyio.run(self._scene, check, backend=backend)
-
-    async def _scene(self, check: Callable[[Subject], Coroutine[Any, Any, None]]) -> None:
-        store = await answer(self.make_store())
-        try:
-            await check(Subject(store))
-        finally:
-            await answer(self.close_store(store))
-
-    @_case
+    @case
     async def test_it_states_its_durability(self, store: Subject) -> None:
         """A store says what an acknowledged write survives, and whether a call may wait."""
-        durability = store.store.durability
+        durability = cast("object", store.store.durability)
         blocks = getattr(store.store, "blocks", True)
 
         require(
@@ -128,7 +64,7 @@ class StoreContract:
         )
         require(f"blocks must be a bool, not {blocks!r}", that=isinstance(blocks, bool))
 
-    @_case
+    @case
     async def test_an_absent_key(self, store: Subject) -> None:
         """An absent key reads as None, is not deleted, and is at no version."""
         key = store.key()
@@ -141,7 +77,7 @@ class StoreContract:
         require(f"what is absent conflicts with None, not with {there}", that=there is None)
         require("a refused write writes nothing", that=await store.read(key) is None)
 
-    @_case
+    @case
     async def test_create_and_replace(self, store: Subject) -> None:
         """A write is accepted at the version expected, and read back; versions grow."""
         key = store.key()
@@ -161,7 +97,7 @@ class StoreContract:
             that=all(type(new) is int and new > old for old, new in pairwise(versions)),
         )
 
-    @_case
+    @case
     async def test_a_refused_write(self, store: Subject) -> None:
         """A write that expects another version changes nothing and is told what is there."""
         key = store.key()
@@ -180,7 +116,7 @@ class StoreContract:
                 and there.age >= 0.0,
             )
 
-    @_case
+    @case
     async def test_delete(self, store: Subject) -> None:
         """A key is removed at the version expected and at no other."""
         key = store.key()
@@ -201,7 +137,7 @@ class StoreContract:
             that=await store.refused(key, new.version) is None,
         )
 
-    @_case
+    @case
     async def test_versions_never_repeat(self, store: Subject) -> None:
         """A version grows with every write of the key, over deletes too: it is a fencing token."""
         key = store.key()
@@ -219,7 +155,7 @@ class StoreContract:
         for version in versions:
             await store.refused(key, version)
 
-    @_case
+    @case
     async def test_values_are_any_bytes(self, store: Subject) -> None:
         """Any bytes come back as they went in, as bytes: empty ones, all of them, a mebibyte."""
         key, version = store.key(), 0
@@ -233,7 +169,7 @@ class StoreContract:
                 require(f"{len(value)} bytes went in as {value[:40]!r}", that=got == value)
                 require(f"they came back as {type(got).__name__}", that=type(got) is bytes)
 
-    @_case
+    @case
     async def test_keys_are_any_text(self, store: Subject) -> None:
         """Keys that look alike are different keys, patterns are plain text, 500 letters fit."""
         for name in _NAMES:
@@ -243,12 +179,11 @@ class StoreContract:
 
             require(f"{name!r} was taken for {held.value!r}", that=held.value == name.encode())
 
-    @_case
+    @case
     async def test_scan_finds_the_prefix_and_nothing_else(self, store: Subject) -> None:
         """A scan yields each key that starts with the prefix once, with its entry."""
         written = {
-            key: (await store.wrote(key, key.encode(), 0)).version
-            for key in map(store.key, _NAMES)
+            key: (await store.wrote(key, key.encode(), 0)).version for key in map(store.key, _NAMES)
         }
         for prefix in ("", *_NAMES):
             found = [(key, entry) async for key, entry in store.scan(store.key(prefix))]
@@ -265,7 +200,7 @@ class StoreContract:
         nothing = [key async for key, _ in store.scan(store.key("absent"))]
         require(f"a scan of what is absent finds nothing, not {nothing}", that=nothing == [])
 
-    @_case
+    @case
     async def test_scan_lets_others_work(self, store: Subject) -> None:
         """While a scan goes on its consumer may write and delete, and may leave it early."""
         versions = {
@@ -281,12 +216,11 @@ class StoreContract:
                 await store.wrote(key, b"after", entry.version)
             else:
                 await store.delete(key, entry.version)
-        async for _ in store.scan(store.key()):
-            break
+        await store.glance(store.key())
         left = [entry.value async for _, entry in store.scan(store.key())]
 
         require(
-            f"each of {_MANY} keys is seen once, not {len(seen)} of them, {len(set(seen))} different",
+            f"each of {_MANY} keys is seen once, not {len(set(seen))} in {len(seen)} steps",
             that=sorted(seen) == sorted(versions),
         )
         require(
@@ -294,7 +228,7 @@ class StoreContract:
             that=left == [b"after"] * ((_MANY + 1) // 2),
         )
 
-    @_case
+    @case
     async def test_age_is_the_time_since_the_last_write(self, store: Subject) -> None:
         """An entry's age grows with real time, and begins again at each write."""
         key, resolution = store.key(), self.age_resolution
@@ -318,113 +252,3 @@ class StoreContract:
         age = (await store.held(key)).age
         limit = time.monotonic() - before + resolution
         require(f"a write begins the age again, but it is {age}", that=0.0 <= age <= limit)
-
-    @_case
-    async def test_a_race_has_one_winner(self, store: Subject) -> None:
-        """Of many that expect the same version one is accepted; the others are told who."""
-        key = store.key()
-        version = 0
-        for _ in range(_ROUNDS):
-            won: list[Entry] = []
-            lost: list[Entry | None] = []
-
-            async def contend(number: int, expected: int = version) -> None:
-                written = await store.write(key, f"{number}".encode(), expected)
-                if isinstance(written, Entry):
-                    won.append(written)
-                else:
-                    lost.append(written.current)
-
-            await store.together(_CONTENDERS, contend)
-            held = await store.held(key)
-
-            require(f"a race has one winner, not {len(won)}", that=len(won) == 1)
-            require(f"what the winner wrote is there: {held}", that=held.value == won[0].value)
-            require(f"the winner's version is there: {held}", that=held.version == won[0].version)
-            version = held.version
-        deleted: list[bool] = []
-
-        async def end(number: int) -> None:
-            if number % 2:
-                deleted.append(await store.delete(key, version))
-            else:
-                deleted.append(isinstance(await store.write(key, b"", version), Entry))
-
-        await store.together(_CONTENDERS, end)
-        require(
-            f"of deletes and writes at one version one is done, not {sum(deleted)}",
-            that=sum(deleted) == 1,
-        )
-
-    @_case
-    async def test_no_update_is_lost(self, store: Subject) -> None:
-        """Counting by read and compare-and-set from many sides is exact; no version is given twice."""
-        key = store.key()
-        steps: list[tuple[int, int]] = []
-
-        async def count(_: int) -> None:
-            for _ in range(_ROUNDS):
-                written: object = None
-                while not isinstance(written, Entry):
-                    held = await store.read(key)
-                    number, expected = (int(held.value), held.version) if held else (0, 0)
-                    written = await store.write(key, b"%d" % (number + 1), expected)
-                steps.append((written.version, number + 1))
-
-        await store.together(_CONTENDERS, count)
-        steps.sort()
-        total = _CONTENDERS * _ROUNDS
-
-        require(
-            f"{total} accepted writes count to {total}, each with a version of its own: {steps}",
-            that=[number for _, number in steps] == list(range(1, total + 1))
-            and len({version for version, _ in steps}) == total,
-        )
-
-    @_case
-    async def test_a_call_that_is_cut_off(self, store: Subject) -> None:
-        """A cancelled call is done or not done, and no later call gets its answer."""
-        for turns in range(_ROUNDS):
-            key, other = store.key(f"cut {turns}"), store.key(f"other {turns}")
-            first = await store.wrote(key, b"first", 0)
-            other_version = (await store.wrote(other, b"other", 0)).version
-            await store.cut_off(
-                turns, partial(store.write, key, b"second", first.version)
-            )
-            beside, held = await store.held(other), await store.held(key)
-            absent = await store.read(store.key(f"absent {turns}"))
-
-            require(
-                f"after {turns} turns {held} is there, and is neither of the two",
-                that=(held.value, held.version > first.version)
-                in {(b"first", False), (b"second", True)},
-            )
-            require(
-                f"after {turns} turns the next call got another's answer: {beside}, {absent}",
-                that=(beside.value, beside.version) == (b"other", other_version)
-                and absent is None,
-            )
-
-    @_case
-    async def test_two_handles_see_each_other(self, store: Subject) -> None:
-        """What one handle wrote, another over the same data reads, expects and deletes."""
-        made = self.another_handle(store.store)
-        if made is None:
-            return
-        other = store.over(await answer(made))
-        key = store.key()
-        try:
-            first = await store.wrote(key, b"first", 0)
-            seen = await other.held(key)
-            second = await other.wrote(key, b"second", first.version)
-            there = await store.refused(key, first.version)
-            deleted = await store.delete(key, second.version)
-
-            require(f"{first} was written, the other handle sees {seen}", that=seen.value == b"first")
-            require(
-                f"{second} was written, the conflict of the other handle shows {there}",
-                that=there is not None and there.version == second.version,
-            )
-            require("a delete reaches the other handle", that=deleted and not await other.read(key))
-        finally:
-            await answer(self.close_store(other.store))
