@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import difflib
 from collections.abc import Iterator, Mapping
+from typing import TypeGuard
 
 import attrs
 
@@ -42,10 +43,10 @@ class Twins:
         sync: the source that waits by blocking.
         awaiting: the source that waits by ``await``.
         renamed: names of the async source that are called otherwise in the sync one.
-        only_sync: qualified names of functions that have no async twin.
-        only_async: qualified names of functions that have no sync twin.
-        verbs: names whose calls must be awaited, besides the coroutine
-            functions that the async source defines itself.
+        only_sync: qualified names of functions and constants that have no async twin.
+        only_async: qualified names of functions and constants that have no sync twin.
+        verbs: what must be awaited when it is called, as it is written there
+            (``ports.read``), besides what the async source defines itself.
     """
 
     sync: str
@@ -59,9 +60,9 @@ class Twins:
 def drifts(twins: Twins) -> list[str]:
     """Returns in words where the twins differ, an empty list if nowhere."""
     tree = ast.parse(twins.awaiting)
-    found = _unawaited(tree, twins.verbs | world_verbs(tree))
-    ours = _functions(ast.parse(twins.sync))
-    theirs = _functions(_Stripped({**OF_PYTHON, **twins.renamed}).visit(tree))
+    found = _unawaited(tree, twins.verbs)
+    ours = _definitions(ast.parse(twins.sync))
+    theirs = _definitions(_Stripped({**OF_PYTHON, **twins.renamed}).visit(tree))
     found += [f"{name} has no async twin" for name in ours.keys() - theirs.keys() - twins.only_sync]
     found += [f"{name} has no sync twin" for name in theirs.keys() - ours.keys() - twins.only_async]
     found += [f"{name} has a twin after all" for name in twins.only_sync & theirs.keys()]
@@ -71,29 +72,25 @@ def drifts(twins: Twins) -> list[str]:
         for name in (twins.only_sync - ours.keys() | twins.only_async - theirs.keys())
     ]
     found += [f"{name} differs:\n{text}" for name, text in _differing(ours, theirs)]
-    shared = [
-        [name for name in functions if name in both]
-        for functions in (ours, theirs)
-        for both in [ours.keys() & theirs.keys()]
-    ]
-    if shared[0] != shared[1]:
-        found.append(f"the order differs: {shared[0]} and {shared[1]}")
+    here, there = (
+        [name for name in ours if name in theirs],
+        [name for name in theirs if name in ours],
+    )
+    if here != there:
+        found.append(f"the order differs: {here} and {there}")
     return sorted(found)
 
 
-def world_verbs(tree: ast.AST, of: str | None = None) -> frozenset[str]:
-    """Returns the names of the coroutine functions in a tree, or in one class of it.
+def world_verbs(tree: ast.AST) -> frozenset[str]:
+    """Returns the names of a module's coroutine functions, those in its classes aside.
 
     An async generator is none: calling it is not awaited.
     """
-    classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
-    where = [tree] if of is None else [node for node in classes if node.name == of]
-    return frozenset(
-        node.name
-        for root in where
-        for node in ast.walk(root)
-        if isinstance(node, ast.AsyncFunctionDef) and not _yields(node)
-    )
+    return frozenset(node.name for node in ast.iter_child_nodes(tree) if _is_coroutine(node))
+
+
+def _is_coroutine(node: ast.AST) -> TypeGuard[ast.AsyncFunctionDef]:
+    return isinstance(node, ast.AsyncFunctionDef) and not _yields(node)
 
 
 def _yields(function: ast.AsyncFunctionDef) -> bool:
@@ -108,12 +105,17 @@ def _yields(function: ast.AsyncFunctionDef) -> bool:
 
 
 def _unawaited(tree: ast.AST, verbs: frozenset[str]) -> list[str]:
+    own = world_verbs(tree)
+    methods = {node.name for node in ast.walk(tree) if _is_coroutine(node)} - own
     awaited = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Await)}
-    return [
-        f"line {node.lineno}: {ast.unparse(node.func)}() is not awaited"
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and id(node) not in awaited and _last_name(node.func) in verbs
-    ]
+    found: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and id(node) not in awaited:
+            written = ast.unparse(node.func)
+            method = isinstance(node.func, ast.Attribute) and node.func.attr in methods
+            if method or written in verbs | own:
+                found.append(f"line {node.lineno}: {written}() is not awaited")
+    return found
 
 
 def _last_name(function: ast.expr) -> str | None:
@@ -124,16 +126,19 @@ def _last_name(function: ast.expr) -> str | None:
             return None
 
 
-def _functions(tree: ast.AST, prefix: str = "") -> dict[str, ast.FunctionDef]:
-    """Returns the functions of a module and of its classes by their qualified names."""
-    found: dict[str, ast.FunctionDef] = {}
+def _definitions(tree: ast.AST, prefix: str = "") -> dict[str, ast.stmt]:
+    """Returns the functions and constants of a module and of its classes by their names."""
+    found: dict[str, ast.stmt] = {}
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.ClassDef):
-            found |= _functions(node, f"{prefix}{node.name}.")
+            found |= _definitions(node, f"{prefix}{node.name}.")
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             for inner in ast.walk(node):
                 _drop_docstring(inner)
             found[f"{prefix}{node.name}"] = node
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+            found[f"{prefix}{ast.unparse(target)}"] = node
     return found
 
 
@@ -145,9 +150,7 @@ def _drop_docstring(node: ast.AST) -> None:
                     node.body = rest or [ast.Pass()]
 
 
-def _differing(
-    ours: dict[str, ast.FunctionDef], theirs: dict[str, ast.FunctionDef]
-) -> Iterator[tuple[str, str]]:
+def _differing(ours: dict[str, ast.stmt], theirs: dict[str, ast.stmt]) -> Iterator[tuple[str, str]]:
     for name in ours.keys() & theirs.keys():
         if ast.dump(ours[name]) != ast.dump(theirs[name]):
             lines = [ast.unparse(tree[name]).splitlines() for tree in (ours, theirs)]
