@@ -15,7 +15,7 @@ from haltable._book import Change, Draft
 from haltable._call import Call, Mode
 from haltable._state import RunState
 from haltable._watch import INTERVAL
-from haltable.errors import LoopBusy, LoopInterrupt, StoreError
+from haltable.errors import LoopBusy, StoreError
 from haltable.kernel import Step
 from haltable.ledger import Held, Left, Standing, Terminal, admit
 from haltable.model import Outcome, Ruling, Status
@@ -32,16 +32,17 @@ _STALE_READS = 8
 def drive(run: RunState, call: Call) -> None:
     """Runs a body until the run ends."""
     kernel, now = run.kernel, run.now
-    body, mode, each = call.body, call.mode, ports.each_return(run)
+    body, each = call.body, ports.each_return(run)
+    plain, takes = call.mode is Mode.PLAIN, call.mode is Mode.TAKES_ITERATION
     try:
         going = turn(run, each_asked=True)
         moment = now()
         while going:
             while True:
                 try:
-                    if mode is Mode.PLAIN:
+                    if plain:
                         result = body()
-                    elif mode is Mode.TAKES_ITERATION:
+                    elif takes:
                         result = body(kernel.fresh(run, moment))
                     else:
                         result = body(*call.args, **call.keywords(kernel.fresh(run, moment)))
@@ -256,6 +257,7 @@ def proceed(run: RunState, step: Step) -> bool:
     if step is Step.HALT:
         close(run)
         return False
+    ports.breathe(run)
     if run.book is None:
         kernel.begin(run.now())
     elif not charge(run):
@@ -334,16 +336,20 @@ def interrupt(run: RunState, error: BaseException) -> bool:
     if isinstance(error, LoopBusy):
         run.end(durable=False)
         return False
-    if isinstance(error, LoopInterrupt) and error.run is run and kernel.stop is not None:
-        kernel.killed()
-        finish(run, last=True)
-        return True
-    if kernel.outcome is None and run.ran:
-        kernel.interrupted()
-        run.unsettled = kernel.outcome
-    kernel.ruling = Ruling(Status.OPEN, "run", f"interrupted by {type(error).__name__}")
-    close(run)
-    return False
+    ours = run.is_ours(error)
+    with ports.sheltered(run):
+        if ours:
+            kernel.killed()
+            finish(run, last=True)
+        else:
+            if kernel.outcome is None and run.ran:
+                kernel.interrupted()
+                run.unsettled = kernel.outcome
+            kernel.ruling = Ruling(Status.OPEN, "run", f"interrupted by {type(error).__name__}")
+            close(run)
+    if not run.finished:
+        fail(run, StoreError("the store did not confirm the end of the run within the grace"))
+    return ours
 
 
 def put(
@@ -358,7 +364,7 @@ def put(
         StoreError: if the store failed, or it is unknown whether it wrote.
     """
     book = run.keyed_book()
-    with run.lock:
+    with ports.locked(run):
         for _ in range(_STALE_READS):
             if book.standing is not Standing.MINE and book.standing not in despite:
                 return book.standing
@@ -422,13 +428,13 @@ def watch(run: RunState) -> None:
     if run.finished or not book.claimed or now - book.written_at < INTERVAL:
         return
     try:
-        with run.lock:
+        with ports.locked(run):
             entry = ports.read(run, run.store_key)
             if entry is None or entry.version != book.version:
                 book.compare(entry)
             standing = book.standing
         if standing is not Standing.MINE:
-            run.ask_to_stop(run.ruling_for(standing))
+            run.ask_to_stop(run.ruling_for(standing), interrupting=True)
         elif run.renewal_due(now):
             put(run, run.renewing(now))
     except StoreError as error:

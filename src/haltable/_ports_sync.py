@@ -10,6 +10,7 @@ import functools
 import inspect
 import threading
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from haltable import _owner, _watch
@@ -20,7 +21,20 @@ from haltable.plan import Asked
 from haltable.records import Owner, new_record
 from haltable.store import Conflict, Entry, Store
 
-__all__ = ["ask", "each_return", "forget", "is_dead", "new_book", "read", "rest", "settle", "write"]
+__all__ = [
+    "ask",
+    "breathe",
+    "each_return",
+    "forget",
+    "is_dead",
+    "locked",
+    "new_book",
+    "read",
+    "rest",
+    "settle",
+    "sheltered",
+    "write",
+]
 
 
 def each_return(run: RunState) -> tuple[tuple[Callable[[Any], Any], Asked], ...]:
@@ -43,6 +57,23 @@ def settle(answer: object) -> object:
         _drop(answer)
         raise TypeError("the question is async; use arun, astep or `async for`")
     return answer
+
+
+def locked(run: RunState) -> AbstractContextManager[object]:
+    """Returns the lock over what the run knows of its record."""
+    if run.lock is None:
+        raise AssertionError("only a run with a key has a lock")
+    return run.lock
+
+
+def breathe(run: RunState) -> None:
+    """Lets others have the thread, which a synchronous loop does by itself."""
+
+
+def sheltered(run: RunState) -> AbstractContextManager[object]:
+    """Returns the shelter in which the end of an interrupted run is written down."""
+    del run
+    return nullcontext()
 
 
 def read(run: RunState, key: str) -> Entry | None:

@@ -12,6 +12,7 @@ import json
 import random
 import threading
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import attrs
@@ -73,8 +74,10 @@ class RunState:
         "apart",
         "apart_stored_text",
         "apart_version",
+        "async_lock",
         "begun",
         "book",
+        "breath_at",
         "children",
         "clock",
         "durable",
@@ -83,6 +86,8 @@ class RunState:
         "fault",
         "finished",
         "in_block",
+        "interrupted_by_us",
+        "interrupter",
         "kernel",
         "key",
         "listening",
@@ -122,8 +127,12 @@ class RunState:
         self.kernel = Kernel(plan, now, key=key, loud=self.listening or key is not None)
         self.book: Book | None = None
         self.begun = False
+        self.breath_at = now
         self.entered = False
         self.in_block = False
+        self.interrupted_by_us = False
+        #: Interrupts the running body; None where the mode cannot.
+        self.interrupter: Callable[[], None] | None = None
         self.finished = False
         self.looping = False
         self.single_step = False
@@ -137,6 +146,8 @@ class RunState:
         self.overruled: frozenset[Standing] = frozenset()
         self.fault: BaseException | None = None
         self.pending: Any = None
+        self.lock: threading.Lock | None = None
+        self.async_lock: AbstractAsyncContextManager[object] | None = None
         self.retry_after: float | None = None
         self.stored_result: LoopRecord | None = None
         self.children: list[RunState] | None = None
@@ -221,8 +232,14 @@ class RunState:
 
     # Stopping from outside ------------------------------------------------------
 
-    def ask_to_stop(self, ruling: Ruling) -> None:
-        """Ends the run at its next turn, and wakes it if it waits; from any thread."""
+    def ask_to_stop(self, ruling: Ruling, *, interrupting: bool = False) -> None:
+        """Ends the run at its next turn, and wakes it if it waits; from any thread.
+
+        Args:
+            ruling: how it ends.
+            interrupting: whether the body that is running shall not be waited
+                for, where the mode can interrupt it.
+        """
         kernel = self.kernel
         if kernel.stop is None:
             kernel.stop = ruling
@@ -230,6 +247,10 @@ class RunState:
         waker = self.waker
         if waker is not None:
             waker()
+        interrupter = self.interrupter
+        if interrupting and interrupter is not None:
+            self.interrupted_by_us = True
+            interrupter()
         for child in self.children or ():
             child.ask_to_stop(child.stopped("outer", f"the run around it ended: {ruling.reason}"))
 
@@ -468,6 +489,12 @@ class RunState:
         """Ends a single step whose loop is not at its end."""
         self.kernel.ruling = Ruling(Status.OPEN, "run", "this step is done, the loop is not")
         self.retry_after = wait or None
+
+    def is_ours(self, error: BaseException) -> bool:
+        """Whether an exception is how this run interrupted its own body."""
+        if isinstance(error, LoopInterrupt):
+            return error.run is self and (self.kernel.stop or self.kernel.ruling) is not None
+        return self.interrupted_by_us and not isinstance(error, (KeyboardInterrupt, SystemExit))
 
     def rule_on_block(self, error: BaseException | None) -> None:
         """Says how a block around somebody else's loop ended, if no verdict did."""

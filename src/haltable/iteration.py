@@ -12,12 +12,13 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, Protocol
 
+import attrs
 from typing_extensions import Self
 
 from haltable.errors import ConfigurationError
 from haltable.model import Done, GiveUp, Outcome
 
-__all__ = ["Iteration", "Verbs"]
+__all__ = ["Facts", "Iteration", "Verbs"]
 
 
 class Verbs(Protocol):
@@ -40,92 +41,109 @@ class Verbs(Protocol):
         ...
 
 
+@attrs.frozen(eq=False)
+class Facts:
+    """What iterations share until a breaker, a failure or a write changes it.
+
+    Args:
+        base: starts of the key before this run.
+        limit: how many starts are allowed in all, None if nobody counts them.
+        key: the loop's key.
+        fence: the version of the start's record.
+        warnings: what breakers warned of so far.
+        origin: the moment at which the loop's live seconds were zero.
+        failures: failed iterations of this epoch.
+        failures_in_row: how many of them are the most recent ones.
+        extension: starts that an operator added to the cap.
+    """
+
+    base: int
+    limit: int | None
+    key: str | None
+    fence: int
+    warnings: tuple[str, ...]
+    origin: float
+    failures: int
+    failures_in_row: int
+    extension: int
+
+
 class Iteration:
     """One pass of the loop, as the body and the breakers' hooks see it.
 
     Attributes:
-        number: 1 for the first iteration of this run.
         starts: starts of the key in this epoch, this one included; equal to
             ``number`` for a loop without a key.
-        key: the loop's key, None without one.
-        fence: the store's version of the start's record, a number that only
-            grows for a key: hand it to an outside system that can refuse an
-            older one.  0 without a key.
-        warnings: what breakers warned of so far, oldest first.
-        elapsed: seconds for which the loop was alive when this was made,
-            summed over runs on a keyed loop.
-        failures: failed iterations of this epoch, before this one has ended.
-        failures_in_row: how many of them are the most recent ones.
-        extension: starts that an operator added to the cap.
         outcome: how it ended; None while it runs.
         result: what the body returned, once it has.
         error: the exception that left the body, once one has.
     """
 
-    __slots__ = (
-        "_limit",
-        "_verbs",
-        "elapsed",
-        "error",
-        "extension",
-        "failures",
-        "failures_in_row",
-        "fence",
-        "key",
-        "number",
-        "outcome",
-        "result",
-        "starts",
-        "warnings",
-    )
+    __slots__ = ("_at", "_facts", "_verbs", "error", "outcome", "result", "starts")
 
-    number: int
     starts: int
-    key: str | None
-    fence: int
-    warnings: tuple[str, ...]
-    elapsed: float
-    failures: int
-    failures_in_row: int
-    extension: int
     outcome: Outcome | None
     result: Any
     error: BaseException | None
 
-    # Positional: this is made in the hot path of bodies that take `iteration`.
-    def __init__(
-        self,
-        verbs: Verbs | None,
-        number: int,
-        starts: int,
-        limit: int | None,
-        key: str | None,
-        fence: int,
-        warnings: tuple[str, ...],
-        elapsed: float,
-        failures: int,
-        failures_in_row: int,
-        extension: int,
-    ) -> None:
+    # Made in the hot path of bodies that take `iteration`: positional, and
+    # whatever several iterations have in common comes as one.
+    def __init__(self, verbs: Verbs | None, facts: Facts, starts: int, at: float) -> None:
         self._verbs = verbs
-        self.number = number
+        self._facts = facts
         self.starts = starts
-        self._limit = limit
-        self.key = key
-        self.fence = fence
-        self.warnings = warnings
-        self.elapsed = elapsed
-        self.failures = failures
-        self.failures_in_row = failures_in_row
-        self.extension = extension
-        self.outcome = None
-        self.result = None
-        self.error = None
+        self._at = at
+        self.outcome = self.result = self.error = None
+
+    @property
+    def number(self) -> int:
+        """1 for the first iteration of this run."""
+        return self.starts - self._facts.base
+
+    @property
+    def key(self) -> str | None:
+        """The loop's key, None without one."""
+        return self._facts.key
+
+    @property
+    def fence(self) -> int:
+        """The store's version of this start's record; 0 without a key.
+
+        It only grows for a key: hand it to an outside system that can refuse
+        an older one.
+        """
+        return self._facts.fence
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What breakers warned of so far, oldest first."""
+        return self._facts.warnings
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds for which the loop was alive, summed over runs on a keyed loop."""
+        return self._at - self._facts.origin
+
+    @property
+    def failures(self) -> int:
+        """Failed iterations of this epoch; this one counts once it has ended."""
+        return self._facts.failures
+
+    @property
+    def failures_in_row(self) -> int:
+        """How many of the failures are the most recent iterations."""
+        return self._facts.failures_in_row
+
+    @property
+    def extension(self) -> int:
+        """Starts that an operator added to the cap."""
+        return self._facts.extension
 
     @property
     def remaining(self) -> int | None:
         """How many more iterations may start after this one; None if only time bounds the loop."""
-        return None if self._limit is None else max(0, self._limit - self.starts)
+        limit = self._facts.limit
+        return None if limit is None else max(0, limit - self.starts)
 
     def done(self, value: object = None) -> None:
         """Claims that the loop has succeeded, with ``value`` as its result.
@@ -177,6 +195,19 @@ class Iteration:
     def __repr__(self) -> str:
         ended = "" if self.outcome is None else f" {self.outcome}"
         return f"<Iteration {self.number}{ended}>"
+
+    def end(
+        self,
+        facts: Facts,
+        at: float,
+        outcome: Outcome,
+        result: object,
+        error: BaseException | None,
+    ) -> None:
+        """Notes how it ended; the kernel's verb, which changes nothing but this view."""
+        self._facts = facts
+        self._at = at
+        self.outcome, self.result, self.error = outcome, result, error
 
     def _port(self) -> Verbs:
         if self._verbs is None:

@@ -26,7 +26,7 @@ import math
 from collections.abc import Callable
 
 from haltable.breaker import PRECEDENCE, Breaker, in_words
-from haltable.iteration import Iteration, Verbs
+from haltable.iteration import Facts, Iteration, Verbs
 from haltable.ledger import settled
 from haltable.model import Done, GiveUp, Outcome, Ruling, Status, Trip, Verdict, Warn
 from haltable.plan import Asked, Plan
@@ -58,16 +58,19 @@ class Kernel:
 
     __slots__ = (
         "_at",
+        "_facts",
+        "_iteration",
         "_quiet_starts",
         "_quiet_time",
         "_silent_starts",
+        "_silent_time",
+        "breath",
         "_words",
         "claim",
         "claimed",
         "counts",
         "error",
         "fence",
-        "iteration",
         "key",
         "loud",
         "number",
@@ -106,12 +109,17 @@ class Kernel:
         self.stop: Ruling | None = None
         self.warnings: tuple[str, ...] = ()
         self.pause = 0.0
-        self.iteration: Iteration | None = None
+        self._iteration: Iteration | None = None
+        #: What iterations made now would share; None once it may have changed.
+        self._facts: Facts | None = None
         self._words: list[tuple[str, Verdict]] = []
         self._at = now
         self._silent_starts: float = 0
         self._quiet_starts: float = 0
+        self._silent_time = now
         self._quiet_time = now
+        #: For how many seconds iterations may pass quietly without a full turn.
+        self.breath = math.inf
 
     # The hot path -----------------------------------------------------------
 
@@ -226,6 +234,7 @@ class Kernel:
             if outcome is not Outcome.RETURNED or counts.row or counts.slips:
                 self.counts = settled(counts, outcome, elapsed=now - self.origin)
             self._weigh_claim()
+            self._facts = None
             if self._speakable(now):
                 iteration = self._ended(verbs)
                 for breaker in self.plan.afters:
@@ -267,18 +276,19 @@ class Kernel:
         self.starts = record.starts
         self.number = record.starts
         self.origin = now - record.elapsed
+        self._facts = None
 
     def current(self, verbs: Verbs | None) -> Iteration:
         """Returns the open iteration, made when first asked for."""
-        iteration = self.iteration
+        iteration = self._iteration
         if iteration is None or iteration.starts != self.starts:
-            self.iteration = iteration = self._make(verbs, self.starts)
+            self._iteration = iteration = self._make(verbs, self.starts)
         return iteration
 
     def fresh(self, verbs: Verbs | None, now: float) -> Iteration:
         """Returns the open iteration for a body that takes it."""
-        self._at = now
-        self.iteration = iteration = self._make(verbs, self.starts)
+        facts = self._facts or self._state_facts()
+        self._iteration = iteration = Iteration(verbs, facts, self.starts, now)
         return iteration
 
     def accept(self, iteration: Iteration, claim: Done | GiveUp, value: object) -> None:
@@ -306,7 +316,8 @@ class Kernel:
 
     def _open(self, now: float) -> None:
         self.outcome = None
-        self.iteration = None
+        self._iteration = None
+        self._facts = None
         self.claim = None
         self.claimed = None
         plan, extension = self.plan, self.counts.extension
@@ -319,7 +330,8 @@ class Kernel:
             elapsed = min([h.elapsed for h in known] + due, default=math.inf)
         else:
             self._silent_starts, elapsed = plan.quiet_starts, plan.quiet_elapsed
-        self._quiet_time = min(self.origin + elapsed, self.outer_end)
+        self._silent_time = min(self.origin + elapsed, self.outer_end)
+        self._quiet_time = min(self._silent_time, now + self.breath)
         # A row of failures is ended by a full turn.
         loud = self.loud or self.counts.row or self.counts.slips
         self._quiet_starts = 0 if loud else self._silent_starts
@@ -333,7 +345,7 @@ class Kernel:
         return (
             self.outcome is not Outcome.RETURNED
             or self.starts >= self._silent_starts
-            or now >= self._quiet_time
+            or now >= self._silent_time
         )
 
     def _look_ahead(self, now: float, verbs: Verbs | None) -> Step:
@@ -406,29 +418,27 @@ class Kernel:
         return True
 
     def _ended(self, verbs: Verbs | None) -> Iteration:
-        iteration = self.current(verbs)
-        iteration.outcome = self.outcome
-        if self.outcome is Outcome.RETURNED:
-            iteration.result = self.result
-        else:
-            iteration.error = self.error
-        iteration.elapsed = self._at - self.origin
-        iteration.failures = self.counts.failures
-        iteration.failures_in_row = self.counts.row
+        iteration, outcome = self.current(verbs), self.outcome
+        if outcome is Outcome.RETURNED:
+            iteration.end(self._state_facts(), self._at, outcome, self.result, None)
+        elif outcome is not None:
+            iteration.end(self._state_facts(), self._at, outcome, None, self.error)
         return iteration
 
     def _make(self, verbs: Verbs | None, starts: int) -> Iteration:
+        return Iteration(verbs, self._facts or self._state_facts(), starts, self._at)
+
+    def _state_facts(self) -> Facts:
         counts, limit = self.counts, self.plan.limit
-        return Iteration(
-            verbs,
-            starts - self.number,
-            starts,
+        self._facts = facts = Facts(
+            self.number,
             None if limit is None else limit + counts.extension,
             self.key,
             self.fence,
             self.warnings,
-            self._at - self.origin,
+            self.origin,
             counts.failures,
             counts.row,
             counts.extension,
         )
+        return facts

@@ -8,7 +8,7 @@ be shared by any number of threads and tasks.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any, NoReturn, TypeVar
 
 import attrs
@@ -123,6 +123,15 @@ class Loop:
     def step(self, body: Callable[..., Any], *args: Any, **kwargs: Any) -> Report[Any]:
         """Runs one iteration of a keyed loop and gives the key back; never sleeps."""
         return self.start_for(args, kwargs).step_once(Call.of(body, args, kwargs, awaited=False))
+
+    async def arun(self, body: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Report[Any]:
+        """Runs an async body until a breaker ends the loop, on asyncio or trio."""
+        return await self.start_for(args, kwargs).arun(body, *args, **kwargs)
+
+    async def astep(self, body: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Report[Any]:
+        """Runs one iteration of a keyed loop with an async body; the twin of `step`."""
+        call = Call.of(body, args, kwargs, awaited=True)
+        return await self.start_for(args, kwargs).astep_once(call)
 
     def start(self) -> Run:
         """Returns the handle of a new run."""

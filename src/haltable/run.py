@@ -88,6 +88,38 @@ class Run(RunState):
             here.reset(token)
         return self.report
 
+    async def arun(self, body: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Report[Any]:
+        """Runs an async body until a breaker ends it; the twin of `run`."""
+        from haltable import _drive_async as adriver
+        from haltable._ports_async import BREATH, run_watched
+
+        call = Call.of(body, args, kwargs, awaited=True)
+        self._use("arun")
+        self.kernel.breath = BREATH
+        token = here.set(self)
+        try:
+            if self.key is None:
+                await adriver.drive(self, call)
+            else:
+                await run_watched(self, lambda: adriver.drive(self, call), adriver.watch)
+        finally:
+            here.reset(token)
+        return self.report
+
+    async def astep_once(self, call: Call) -> Report[Any]:
+        """Runs one iteration and gives the key back; `Loop.astep` is its public face."""
+        from haltable import _drive_async as adriver
+        from haltable._ports_async import run_watched
+
+        self._use("astep")
+        self.single_step = True
+        token = here.set(self)
+        try:
+            await run_watched(self, lambda: adriver.single(self, call), adriver.watch)
+        finally:
+            here.reset(token)
+        return self.report
+
     # A `for` --------------------------------------------------------------------
 
     def __iter__(self) -> Iterator[Iteration]:

@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: MIT
+"""What an asynchronous driver does to the world: read, write, ask, wait.
+
+The twin of ``_ports_sync``, on asyncio and on trio.  A synchronous store that
+may block is called in a worker thread.  A store call is shielded from
+cancellation, for at most the run's grace once that has come: what was sent
+shall be known, and then the cancellation goes on.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import threading
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from types import TracebackType
+from typing import Any, TypeVar
+
+import anyio
+import anyio.from_thread
+import anyio.lowlevel
+import anyio.to_thread
+
+from haltable import _owner, _watch
+from haltable._book import Book
+from haltable._state import RunState
+from haltable.errors import StoreError
+from haltable.plan import Asked
+from haltable.records import Owner, new_record
+from haltable.store import Conflict, Entry
+
+__all__ = [
+    "ask",
+    "breathe",
+    "each_return",
+    "forget",
+    "is_dead",
+    "locked",
+    "new_book",
+    "read",
+    "rest",
+    "run_watched",
+    "settle",
+    "sheltered",
+    "write",
+]
+
+T = TypeVar("T")
+#: Seconds for which a loop whose body never awaits keeps the event loop to itself.
+BREATH = 0.01
+
+
+def each_return(run: RunState) -> tuple[tuple[Callable[[Any], Any], Asked], ...]:
+    """Returns the questions that are put after every iteration that returned."""
+    return tuple(
+        (_in_thread(asked) if asked.blocks else ask, asked)
+        for ask, asked in run.kernel.plan.each_return
+    )
+
+
+async def ask(asked: Asked, subject: object) -> object:
+    """Puts a question to the world."""
+    return await settle(_in_thread(asked)(subject) if asked.blocks else asked.ask(subject))
+
+
+async def settle(answer: object) -> object:
+    """Returns an answer, awaited if it is a promise."""
+    return await answer if inspect.isawaitable(answer) else answer
+
+
+def locked(run: RunState) -> AbstractAsyncContextManager[object]:
+    """Returns the lock over what the run knows of its record."""
+    if run.async_lock is None:
+        raise AssertionError("only a run with a key has a lock")
+    return run.async_lock
+
+
+async def breathe(run: RunState) -> None:
+    """Lets other tasks run, if this one has had the event loop for long enough."""
+    now = run.now()
+    if now >= run.breath_at:
+        run.breath_at = now + BREATH
+        await anyio.lowlevel.checkpoint()
+
+
+def sheltered(run: RunState) -> AbstractContextManager[object]:
+    """Returns the shelter in which the end of an interrupted run is written down."""
+    return anyio.move_on_after(run.settings.grace, shield=True)
+
+
+async def read(run: RunState, key: str) -> Entry | None:
+    """Reads from the store; whatever goes wrong is a `StoreError`."""
+    store, awaiting = run.settings.store, run.settings.async_store
+    try:
+        if awaiting is not None:
+            return await _protected(run, functools.partial(awaiting.read, key))
+        if store is None:
+            raise AssertionError("a run with a key has a store")
+        if getattr(store, "blocks", True):
+            return await _protected(run, _hop(functools.partial(store.read, key)))
+        return store.read(key)
+    except StoreError:
+        raise
+    except Exception as error:
+        raise StoreError(f"reading {key!r} failed: {type(error).__name__}: {error}") from error
+
+
+async def write(run: RunState, key: str, value: bytes, expected: int) -> Entry | Conflict:
+    """Writes to the store; whatever goes wrong is a `StoreError`."""
+    store, awaiting = run.settings.store, run.settings.async_store
+    try:
+        if awaiting is not None:
+            call = functools.partial(awaiting.write, key, value, expected=expected)
+            return await _protected(run, call)
+        if store is None:
+            raise AssertionError("a run with a key has a store")
+        if getattr(store, "blocks", True):
+            blocking = functools.partial(store.write, key, value, expected=expected)
+            return await _protected(run, _hop(blocking))
+        return store.write(key, value, expected=expected)
+    except StoreError:
+        raise
+    except Exception as error:
+        raise StoreError(f"writing {key!r} failed: {type(error).__name__}: {error}") from error
+
+
+async def rest(run: RunState, seconds: float) -> None:
+    """Waits, unless the run was asked to stop or is while it waits."""
+    if run.clock.virtual:
+        run.clock.wait(seconds, threading.Event())
+        await anyio.lowlevel.checkpoint()
+        return
+    waker = AsyncWaker()
+    run.waker = waker
+    # Looked at after the waker stands, so that no request falls between.
+    if run.kernel.stop is None:
+        with anyio.move_on_after(seconds):
+            await waker.event.wait()
+    run.waker = None
+
+
+def new_book(run: RunState, look: Callable[[RunState], Awaitable[None]]) -> Book:
+    """Returns the book of a run that begins, under a token of its own.
+
+    Whoever runs it in a task group has it looked at; see `Run.arun`.
+    """
+    del look
+    book = Book(_owner.new_owner(), new_record(run.label))
+    run.async_lock = ShieldedLock()
+    _watch.shared.add(book.owner.token, None)
+    return book
+
+
+def forget(run: RunState) -> None:
+    """Gives up the run's token: whatever it still holds is held by a dead owner."""
+    if run.book is not None:
+        _watch.shared.remove(run.book.owner.token)
+
+
+def is_dead(run: RunState, owner: Owner) -> bool:
+    """Says whether the owner of a claim is known to be dead."""
+    del run
+    return _owner.is_dead(owner, _watch.shared.tokens())
+
+
+class AsyncWaker:
+    """Wakes a pause of an asynchronous run, from its own or any other thread."""
+
+    __slots__ = ("_thread", "_token", "event")
+
+    def __init__(self) -> None:
+        self.event = anyio.Event()
+        self._token = anyio.lowlevel.current_token()
+        self._thread = threading.get_ident()
+
+    def __call__(self) -> None:
+        if threading.get_ident() == self._thread:
+            self.event.set()
+        else:
+            anyio.from_thread.run_sync(self.event.set, token=self._token)
+
+
+class ShieldedLock:
+    """A lock that a cancelled task can still take, to write down how it ended."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = anyio.Lock()
+
+    async def __aenter__(self) -> None:
+        try:
+            self._lock.acquire_nowait()
+        except anyio.WouldBlock:
+            with anyio.CancelScope(shield=True):
+                await self._lock.acquire()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._lock.release()
+
+
+def _in_thread(asked: Asked) -> Callable[[Any], Awaitable[object]]:
+    return functools.partial(anyio.to_thread.run_sync, asked.ask)
+
+
+def _hop(call: Callable[[], T]) -> Callable[[], Awaitable[T]]:
+    return functools.partial(anyio.to_thread.run_sync, call, abandon_on_cancel=True)
+
+
+async def _protected(run: RunState, call: Callable[[], Awaitable[T]]) -> T:
+    """Awaits a store call to its end, or to the end of the grace after a cancellation.
+
+    Raises:
+        StoreError: if the grace passed; the outcome is unknown.
+    """
+    found: list[T] = []
+    failed: list[Exception] = []
+    done = anyio.Event()
+    shield = anyio.CancelScope(shield=True)
+
+    async def work() -> None:
+        with shield:
+            try:
+                found.append(await call())
+            except Exception as error:
+                failed.append(error)
+        done.set()
+
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(work)
+            try:
+                await done.wait()
+            except anyio.get_cancelled_exc_class():
+                shield.deadline = anyio.current_time() + run.settings.grace
+                raise
+    except BaseExceptionGroup as group_error:
+        # What interrupts the whole program comes out of the child as it went in.
+        raise group_error.exceptions[0] from None
+    if failed:
+        raise failed[0]
+    if not found:
+        raise StoreError(f"the store did not answer within {run.settings.grace:g} s of grace")
+    return found[0]
+
+
+async def run_watched(
+    run: RunState,
+    drive: Callable[[], Awaitable[None]],
+    look: Callable[[RunState], Awaitable[None]],
+) -> None:
+    """Carries a run with a key while a task looks at its record.
+
+    Args:
+        run: the run; an operator's stop cancels what the drive awaits.
+        drive: carries it.
+        look: looks at the record and renews the lease.
+    """
+    watching = anyio.CancelScope()
+    raised: list[BaseException] = []
+
+    async def watch() -> None:
+        with watching:
+            while True:
+                await anyio.sleep(_watch.INTERVAL)
+                await look(run)
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(watch)
+        try:
+            with anyio.CancelScope() as body:
+                run.interrupter = body.cancel
+                await drive()
+        except anyio.get_cancelled_exc_class():
+            raise
+        except BaseException as error:
+            # Kept out of the group, which would wrap it.
+            raised.append(error)
+        finally:
+            run.interrupter = None
+            watching.cancel()
+    if raised:
+        raise raised[0]
