@@ -45,7 +45,8 @@ def test_it_matches_what_the_standard_library_matches(planted, given_globs):
             os.path.normpath(path)
             for each in given_globs
             for path in standard_glob(each, root_dir=root)
-            if Path(root, path).is_file()
+            # For a/** the library calls the file "a" a directory: "a/".
+            if Path(root, path).is_file() and not path.endswith("/")
         }
 
     assert found == expected
@@ -69,9 +70,9 @@ def test_levels_are_compiled_once():
     """However deep a tree is, a glob needs no more levels than it has states."""
     files = Files("**/a/*.md")
     level = files._starts[0][1]
-    seen = {id(level)}
+    seen = {level}
     for name in ["x", "a", "x", "a", "a", "x"] * 10:
         level = level.below(name)
-        seen.add(id(level))
+        seen.add(level)
 
     assert len(seen) <= 3

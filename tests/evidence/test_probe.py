@@ -19,7 +19,23 @@ def rows() -> int:
     return 3
 
 
-VALUES = [b"", b"1", "", "1", 1, 0, True, False, 1.5, [], [1], {}, {"a": 1}, {"a": [None]}]
+VALUES = [
+    b"",
+    b"1",
+    b"json\x001",
+    "",
+    "1",
+    1,
+    0,
+    True,
+    False,
+    1.5,
+    [],
+    [1],
+    {},
+    {"a": 1},
+    {"a": [None]},
+]
 
 
 def test_values_have_fingerprints_of_their_own():
