@@ -12,13 +12,18 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-import attrs
-
 from haltable.body import Body
 from haltable.errors import ConfigurationError
 from haltable.iteration import Iteration
 
-__all__ = ["Call", "Mode", "is_async", "is_generator", "takes_iteration"]
+__all__ = [
+    "Call",
+    "Mode",
+    "is_async",
+    "is_async_generator",
+    "is_generator",
+    "takes_iteration",
+]
 
 _NAME = "iteration"
 
@@ -30,31 +35,48 @@ class Mode(enum.Enum):
     PLAIN = enum.auto()
     #: With the iteration and nothing else.
     TAKES_ITERATION = enum.auto()
-    #: With the caller's arguments, and the iteration by name if it has one.
+    #: With the caller's arguments.
+    ARGUMENTS = enum.auto()
+    #: With the caller's arguments, and the iteration by name.
     FULL = enum.auto()
 
 
-@attrs.frozen(eq=False)
 class Call:
     """A body with its arguments.
 
-    Args:
+    Attributes:
         body: what is called.
         mode: how.
         args: positional arguments of the caller.
         kwargs: keyword arguments of the caller.
-        named: whether the body takes the iteration by name.
     """
 
-    body: Callable[..., Any]
-    mode: Mode
-    args: tuple[Any, ...] = ()
-    kwargs: dict[str, Any] = attrs.field(factory=dict)
-    named: bool = False
+    __slots__ = ("args", "body", "kwargs", "mode")
+
+    # Made for every call of a decorated function, so it checks nothing.
+    def __init__(
+        self, body: Callable[..., Any], mode: Mode, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        self.body = body
+        self.mode = mode
+        self.args = args
+        self.kwargs = kwargs
+
+    @classmethod
+    def with_arguments(
+        cls, body: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Call:
+        """Returns how to call a body that takes the caller's arguments and nothing else."""
+        return cls(body, Mode.ARGUMENTS if args or kwargs else Mode.PLAIN, args, kwargs)
 
     @classmethod
     def of(
-        cls, body: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], *, awaited: bool
+        cls,
+        body: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        awaited: bool,
     ) -> Call:
         """Returns how to call a body for ``run`` and ``step``, or for their async twins."""
         if not callable(body):
@@ -67,7 +89,7 @@ class Call:
         if isinstance(body, Body):
             if args or kwargs:
                 raise ConfigurationError(f"body={_name(body)}: it takes no arguments of its own")
-            return cls(body.acall if awaited else body, Mode.TAKES_ITERATION)
+            return cls(body.acall if awaited else body, Mode.TAKES_ITERATION, (), {})
         if is_async(body) and not awaited:
             raise ConfigurationError(
                 f"body={_name(body)}: it is async; await loop.arun(...) or loop.astep(...) instead"
@@ -77,14 +99,15 @@ class Call:
                 f"body={_name(body)}: it is not async and would block the event loop; "
                 "make it `async def`, or use loop.run(...) in a thread of its own"
             )
-        named = takes_iteration(body)
-        if args or kwargs:
-            return cls(body, Mode.FULL, args, kwargs, named)
-        return cls(body, Mode.TAKES_ITERATION if named == "first" else Mode.FULL if named else Mode.PLAIN, named=bool(named))
+        place = takes_iteration(body)
+        if not place:
+            return cls.with_arguments(body, args, kwargs)
+        alone = place == "first" and not args and not kwargs
+        return cls(body, Mode.TAKES_ITERATION if alone else Mode.FULL, args, kwargs)
 
     def keywords(self, iteration: Iteration) -> dict[str, Any]:
-        """Returns the keyword arguments of one call."""
-        return {**self.kwargs, _NAME: iteration} if self.named else self.kwargs
+        """Returns the keyword arguments of one call, the iteration among them."""
+        return {**self.kwargs, _NAME: iteration}
 
 
 def takes_iteration(body: Callable[..., Any]) -> str:
@@ -115,8 +138,12 @@ def is_async(body: Callable[..., Any]) -> bool:
 
 def is_generator(body: Callable[..., Any]) -> bool:
     """Says whether calling it gives a generator, sync or async."""
-    body = _unwrapped(body)
-    return inspect.isgeneratorfunction(body) or inspect.isasyncgenfunction(body)
+    return inspect.isgeneratorfunction(_unwrapped(body)) or is_async_generator(body)
+
+
+def is_async_generator(body: Callable[..., Any]) -> bool:
+    """Says whether calling it gives an async generator."""
+    return inspect.isasyncgenfunction(_unwrapped(body))
 
 
 def _unwrapped(body: Callable[..., Any]) -> Callable[..., Any]:

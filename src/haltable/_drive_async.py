@@ -18,12 +18,12 @@ from haltable._watch import INTERVAL
 from haltable.errors import LoopBusy, StoreError
 from haltable.kernel import Step
 from haltable.ledger import Held, Left, Standing, Terminal, admit
-from haltable.model import Outcome, Ruling, Status
+from haltable.model import Done, Outcome, Ruling, Status
 from haltable.probe import Answer
 from haltable.records import Apart, decode_apart, encode_apart, new_record
 from haltable.store import Conflict, Entry
 
-__all__ = ["drive", "end_block", "end_call", "interrupt", "leave", "single", "turn"]
+__all__ = ["drive", "end_block", "end_call", "exhaust", "interrupt", "leave", "single", "turn"]
 
 #: How often a refused write is answered with a record that is older than mine.
 _STALE_READS = 8
@@ -34,6 +34,7 @@ async def drive(run: RunState, call: Call) -> None:
     kernel, now = run.kernel, run.now
     body, each = call.body, ports.each_return(run)
     plain, takes = call.mode is Mode.PLAIN, call.mode is Mode.TAKES_ITERATION
+    full, args, kwargs = call.mode is Mode.FULL, call.args, call.kwargs
     try:
         going = await turn(run, each_asked=True)
         moment = now()
@@ -44,8 +45,10 @@ async def drive(run: RunState, call: Call) -> None:
                         result = await body()
                     elif takes:
                         result = await body(kernel.fresh(run, moment))
+                    elif full:
+                        result = await body(*args, **call.keywords(kernel.fresh(run, moment)))
                     else:
-                        result = await body(*call.args, **call.keywords(kernel.fresh(run, moment)))
+                        result = await body(*args, **kwargs)
                 except Exception as error:
                     kernel.failed(error)
                     break
@@ -81,8 +84,10 @@ async def single(run: RunState, call: Call) -> None:
                 result = await call.body()
             elif call.mode is Mode.TAKES_ITERATION:
                 result = await call.body(run.kernel.current(run))
-            else:
+            elif call.mode is Mode.FULL:
                 result = await call.body(*call.args, **call.keywords(run.kernel.current(run)))
+            else:
+                result = await call.body(*call.args, **call.kwargs)
             run.kernel.returned(result)
         except Exception as error:
             run.kernel.failed(error)
@@ -143,6 +148,17 @@ async def end_block(run: RunState, error: BaseException | None) -> None:
         await close(run)
     except StoreError as fault:
         fail(run, fault)
+
+
+async def exhaust(run: RunState, verdict: Done) -> None:
+    """Ends a run whose items are at their end."""
+    try:
+        if run.finished or not (run.begun or await begin(run)):
+            return
+        run.kernel.say("items", verdict)
+        await finish(run, last=True)
+    except StoreError as error:
+        fail(run, error)
 
 
 async def leave(run: RunState, why: str) -> None:

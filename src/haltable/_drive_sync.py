@@ -18,12 +18,12 @@ from haltable._watch import INTERVAL
 from haltable.errors import LoopBusy, StoreError
 from haltable.kernel import Step
 from haltable.ledger import Held, Left, Standing, Terminal, admit
-from haltable.model import Outcome, Ruling, Status
+from haltable.model import Done, Outcome, Ruling, Status
 from haltable.probe import Answer
 from haltable.records import Apart, decode_apart, encode_apart, new_record
 from haltable.store import Conflict, Entry
 
-__all__ = ["drive", "end_block", "end_call", "interrupt", "leave", "single", "turn"]
+__all__ = ["drive", "end_block", "end_call", "exhaust", "interrupt", "leave", "single", "turn"]
 
 #: How often a refused write is answered with a record that is older than mine.
 _STALE_READS = 8
@@ -34,6 +34,7 @@ def drive(run: RunState, call: Call) -> None:
     kernel, now = run.kernel, run.now
     body, each = call.body, ports.each_return(run)
     plain, takes = call.mode is Mode.PLAIN, call.mode is Mode.TAKES_ITERATION
+    full, args, kwargs = call.mode is Mode.FULL, call.args, call.kwargs
     try:
         going = turn(run, each_asked=True)
         moment = now()
@@ -44,8 +45,10 @@ def drive(run: RunState, call: Call) -> None:
                         result = body()
                     elif takes:
                         result = body(kernel.fresh(run, moment))
+                    elif full:
+                        result = body(*args, **call.keywords(kernel.fresh(run, moment)))
                     else:
-                        result = body(*call.args, **call.keywords(kernel.fresh(run, moment)))
+                        result = body(*args, **kwargs)
                 except Exception as error:
                     kernel.failed(error)
                     break
@@ -81,8 +84,10 @@ def single(run: RunState, call: Call) -> None:
                 result = call.body()
             elif call.mode is Mode.TAKES_ITERATION:
                 result = call.body(run.kernel.current(run))
-            else:
+            elif call.mode is Mode.FULL:
                 result = call.body(*call.args, **call.keywords(run.kernel.current(run)))
+            else:
+                result = call.body(*call.args, **call.kwargs)
             run.kernel.returned(result)
         except Exception as error:
             run.kernel.failed(error)
@@ -143,6 +148,17 @@ def end_block(run: RunState, error: BaseException | None) -> None:
         close(run)
     except StoreError as fault:
         fail(run, fault)
+
+
+def exhaust(run: RunState, verdict: Done) -> None:
+    """Ends a run whose items are at their end."""
+    try:
+        if run.finished or not (run.begun or begin(run)):
+            return
+        run.kernel.say("items", verdict)
+        finish(run, last=True)
+    except StoreError as error:
+        fail(run, error)
 
 
 def leave(run: RunState, why: str) -> None:
@@ -352,9 +368,7 @@ def interrupt(run: RunState, error: BaseException) -> bool:
     return ours
 
 
-def put(
-    run: RunState, change: Change, *, despite: frozenset[Standing] = frozenset()
-) -> Standing:
+def put(run: RunState, change: Change, *, despite: frozenset[Standing] = frozenset()) -> Standing:
     """Applies a change to the run's record; says how the claim stands.
 
     Anything but MINE means that nothing was written.  ``despite`` names the

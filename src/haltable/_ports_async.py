@@ -12,8 +12,8 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -203,6 +203,30 @@ class ShieldedLock:
         traceback: TracebackType | None,
     ) -> None:
         self._lock.release()
+
+
+class Turnstile:
+    """Lets the wrapped calls of several tasks through one after another."""
+
+    __slots__ = ("_holder", "_lock")
+
+    def __init__(self) -> None:
+        self._lock = anyio.Lock()
+        self._holder: object = None
+
+    @asynccontextmanager
+    async def passing(self) -> AsyncIterator[None]:
+        """Waits for its turn; a task that is inside already goes through, to be refused there."""
+        task = anyio.get_current_task().id
+        if self._holder == task:
+            yield
+            return
+        async with self._lock:
+            self._holder = task
+            try:
+                yield
+            finally:
+                self._holder = None
 
 
 def _in_thread(asked: Asked) -> Callable[[Any], Awaitable[object]]:

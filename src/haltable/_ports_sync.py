@@ -22,6 +22,7 @@ from haltable.records import Owner, new_record
 from haltable.store import Conflict, Entry, Store
 
 __all__ = [
+    "adopt",
     "ask",
     "breathe",
     "each_return",
@@ -112,6 +113,11 @@ def new_book(run: RunState, look: Callable[[RunState], None]) -> Book:
     run.lock = threading.Lock()
     _watch.shared.add(book.owner.token, functools.partial(look, run))
     return book
+
+
+def adopt(run: RunState) -> None:
+    """Lets the sync driver end a run that the async one began."""
+    run.lock = threading.Lock()
 
 
 def forget(run: RunState) -> None:

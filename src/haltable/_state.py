@@ -105,6 +105,7 @@ class RunState:
         "single_step",
         "step",
         "stored_result",
+        "turnstile",
         "unsettled",
         "verb_at",
         "waker",
@@ -146,6 +147,7 @@ class RunState:
         self.overruled: frozenset[Standing] = frozenset()
         self.fault: BaseException | None = None
         self.pending: Any = None
+        self.turnstile: Any = None
         self.lock: threading.Lock | None = None
         self.async_lock: AbstractAsyncContextManager[object] | None = None
         self.retry_after: float | None = None
@@ -169,7 +171,9 @@ class RunState:
     @property
     def ambient_clock(self) -> Clock | None:
         """The clock that loops begun inside use, if this one's was chosen."""
-        return self.clock if self.clock is not self.settings.clock or self.settings.own_clock else None
+        return (
+            self.clock if self.clock is not self.settings.clock or self.settings.own_clock else None
+        )
 
     def open_iteration(self) -> Iteration | None:
         """Returns the open iteration, None between two."""
@@ -332,7 +336,9 @@ class RunState:
     def judging(self, moment: float, ruling: Ruling) -> Change:
         """Returns the write that ends the last iteration and makes the key terminal."""
         outcome, elapsed = self.unsettled, self.kernel.elapsed(moment)
-        result, lost = _as_json(self.kernel.result) if ruling.status is Status.SUCCEEDED else (None, None)
+        result, lost = (
+            _as_json(self.kernel.result) if ruling.status is Status.SUCCEEDED else (None, None)
+        )
 
         def judge(record: LoopRecord) -> LoopRecord:
             if outcome is not None:

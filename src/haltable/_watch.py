@@ -73,4 +73,3 @@ class Watcher:
 
 #: The one watcher of the process.
 shared = Watcher()
-

@@ -1,3 +1,234 @@
 # SPDX-License-Identifier: MIT
-"""The decorator."""
-def bounded_loop(): ...
+"""The decorator: a function whose calls are bounded loops.
+
+What it gives back is called, bound as a method, inspected and pickled like the
+function it wraps; each call is a run of its own, so calls share nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
+
+from typing_extensions import Concatenate, Self
+
+from haltable._bounded_generators import agenerate, generate
+from haltable._call import Call, is_async, is_async_generator, is_generator
+from haltable.breaker import Breaker
+from haltable.errors import ConfigurationError
+from haltable.loop import Loop
+from haltable.report import Report
+
+__all__ = ["Bounded", "BoundedCoroutine", "BoundedGenerator", "bounded_loop"]
+
+P = ParamSpec("P")
+Q = ParamSpec("Q")
+R = TypeVar("R")
+S = TypeVar("S")
+Y = TypeVar("Y")
+
+
+class _FunctionLike(Generic[P, R]):
+    """What all decorated functions have in common: they look like the function."""
+
+    loop: Loop
+
+    def __init__(self, function: Callable[P, Any], loop: Loop) -> None:
+        functools.update_wrapper(self, function)
+        self.loop = loop
+        self._function = function
+        # What `inspect` calls function-like: with these, it says the same of
+        # this object as of the function (async, generator, signature).
+        for name in ("__code__", "__defaults__", "__kwdefaults__"):
+            setattr(self, name, getattr(function, name, None))
+
+    def __reduce__(self) -> str:
+        name: str = getattr(self, "__qualname__", "")
+        return name
+
+    def __repr__(self) -> str:
+        return f"<bounded {self._function!r}>"
+
+
+class Bounded(_FunctionLike[P, R]):
+    """A function that is called again until its loop ends.
+
+    Calling it returns the last result.  `report` calls it and returns the
+    `Report` instead; `loop` is the policy.
+    """
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Runs the loop and returns its result.
+
+        Raises:
+            LoopHalted: if the loop ended without success.
+        """
+        run = self.loop.start_for(args, kwargs)
+        run.carry(Call.with_arguments(self._function, args, kwargs))
+        result: R = run.unwrap()
+        return result
+
+    def report(self, *args: P.args, **kwargs: P.kwargs) -> Report[R]:
+        """Runs the loop and returns its report."""
+        run = self.loop.start_for(args, kwargs)
+        run.carry(Call.with_arguments(self._function, args, kwargs))
+        return run.report
+
+    @overload
+    def __get__(self, instance: None, owner: type[Any]) -> Self: ...
+    @overload
+    def __get__(
+        self: Bounded[Concatenate[S, Q], R], instance: S, owner: type[Any] | None = None
+    ) -> Bounded[Q, R]: ...
+    def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
+        return self if instance is None else _Bound(self, instance)
+
+
+class BoundedCoroutine(_FunctionLike[P, R]):
+    """A coroutine function that is called again until its loop ends; see `Bounded`."""
+
+    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Runs the loop and returns its result.
+
+        Raises:
+            LoopHalted: if the loop ended without success.
+        """
+        run = self.loop.start_for(args, kwargs)
+        await run.acarry(Call.with_arguments(self._function, args, kwargs))
+        result: R = run.unwrap()
+        return result
+
+    async def report(self, *args: P.args, **kwargs: P.kwargs) -> Report[R]:
+        """Runs the loop and returns its report."""
+        run = self.loop.start_for(args, kwargs)
+        await run.acarry(Call.with_arguments(self._function, args, kwargs))
+        return run.report
+
+    @overload
+    def __get__(self, instance: None, owner: type[Any]) -> Self: ...
+    @overload
+    def __get__(
+        self: BoundedCoroutine[Concatenate[S, Q], R], instance: S, owner: type[Any] | None = None
+    ) -> BoundedCoroutine[Q, R]: ...
+    def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
+        return self if instance is None else _Bound(self, instance)
+
+
+class BoundedGenerator(_FunctionLike[P, R]):
+    """A generator function, sync or async, each of whose yields ends an iteration.
+
+    The caller still iterates it and gets what it yields; a trip is raised by
+    ``next()``, and its return is success.
+    """
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Returns the bounded generator; it starts when it is first asked for a value."""
+        run = self.loop.start_for(args, kwargs)
+        generator: Any = self._function(*args, **kwargs)
+        bounded: Any = agenerate if is_async_generator(self._function) else generate
+        result: R = bounded(run, generator)
+        return result
+
+    @overload
+    def __get__(self, instance: None, owner: type[Any]) -> Self: ...
+    @overload
+    def __get__(
+        self: BoundedGenerator[Concatenate[S, Q], R], instance: S, owner: type[Any] | None = None
+    ) -> BoundedGenerator[Q, R]: ...
+    def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
+        return self if instance is None else _Bound(self, instance)
+
+
+class _Bound:
+    """A decorated function as a method: the instance goes first."""
+
+    __slots__ = ("__self__", "__wrapped__")
+
+    def __init__(self, wrapped: Any, instance: object) -> None:
+        self.__wrapped__ = wrapped
+        self.__self__ = instance
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.__wrapped__(self.__self__, *args, **kwargs)
+
+    def report(self, *args: Any, **kwargs: Any) -> Any:
+        """Runs the loop and returns its report."""
+        return self.__wrapped__.report(self.__self__, *args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.__wrapped__, name)
+
+    def __repr__(self) -> str:
+        return f"<{self.__wrapped__!r} of {self.__self__!r}>"
+
+
+class _Decorator(Protocol):
+    """What `bounded_loop` returns."""
+
+    @overload
+    def __call__(
+        self, function: Callable[P, Generator[Y, Any, Any]]
+    ) -> BoundedGenerator[P, Generator[Y, Any, Any]]: ...
+    @overload
+    def __call__(self, function: Callable[P, Iterator[Y]]) -> BoundedGenerator[P, Iterator[Y]]: ...
+    @overload
+    def __call__(
+        self, function: Callable[P, AsyncGenerator[Y, Any]]
+    ) -> BoundedGenerator[P, AsyncGenerator[Y, Any]]: ...
+    @overload
+    def __call__(
+        self, function: Callable[P, AsyncIterator[Y]]
+    ) -> BoundedGenerator[P, AsyncIterator[Y]]: ...
+    @overload
+    def __call__(self, function: Callable[P, Coroutine[Any, Any, R]]) -> BoundedCoroutine[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R]) -> Bounded[P, R]: ...
+
+
+def bounded_loop(*breakers: Breaker, **options: Any) -> _Decorator:
+    """Decorates a function so that each call is a bounded loop.
+
+    A plain or coroutine function is called again until its loop ends, and the
+    call returns the last result; it needs a success condition.  A generator
+    keeps its own ``while True``: each yield ends an iteration, its return is
+    success.  Signature and types are kept; bodies reach their iteration with
+    `haltable.current`.
+
+    Args:
+        breakers: as for `haltable.Loop`.
+        options: as for `haltable.Loop`; ``key=`` may be a function of the
+            call's arguments.
+
+    Raises:
+        ConfigurationError: if the loop is put together wrongly, what is
+            decorated is no function, or a function has no success condition.
+
+    Example:
+        >>> from haltable import ExitCondition, IterationCap, bounded_loop
+        >>> from haltable.conditions import returned
+        >>> answers = iter([TimeoutError(), TimeoutError(), "page"])
+        >>> @bounded_loop(IterationCap(5), ExitCondition(success=returned))
+        ... def fetch(url):
+        ...     answer = next(answers)
+        ...     if isinstance(answer, Exception):
+        ...         raise answer
+        ...     return answer
+        >>> fetch("example.org")
+        'page'
+    """
+    loop = Loop(*breakers, **options)
+
+    def decorate(function: Any) -> Any:
+        if isinstance(function, (classmethod, staticmethod)):
+            return type(function)(decorate(function.__func__))
+        if not callable(function) or isinstance(function, type):
+            raise ConfigurationError(f"@bounded_loop: {function!r} is no function")
+        if is_generator(function):
+            return BoundedGenerator(function, loop)
+        loop.demand_success_condition(f"@bounded_loop on {function.__qualname__}")
+        if is_async(function):
+            return BoundedCoroutine(function, loop)
+        return Bounded(function, loop)
+
+    return decorate

@@ -149,7 +149,10 @@ class Breaker:
 
     def recall(self, memory: Mapping[str, Any]) -> None:
         """Puts remembered fields back; names that it no longer has are left out."""
-        known = {*remembered_fields(type(self), apart=False), *remembered_fields(type(self), apart=True)}
+        known = {
+            *remembered_fields(type(self), apart=False),
+            *remembered_fields(type(self), apart=True),
+        }
         for name, value in memory.items():
             if name in known:
                 setattr(self, name, value)
@@ -201,7 +204,9 @@ class _Composite(Breaker):
         breakers: list[Breaker] = []
         for part in parts:
             if not isinstance(part, Breaker):
-                raise ConfigurationError(f"... {sign} {part!r}: only breakers compose with breakers")
+                raise ConfigurationError(
+                    f"... {sign} {part!r}: only breakers compose with breakers"
+                )
             breakers.append(part)
         return cls(tuple(breakers), name=f" {sign} ".join(part.name for part in breakers))
 

@@ -296,7 +296,9 @@ def extended(record: LoopRecord, act: Act, *, starts: int, age: float) -> LoopRe
         result=None,
         result_lost=None,
     )
-    return attrs.evolve(kept, extension=kept.extension + starts, row=0, slips=0, wait=0.0, past=past)
+    return attrs.evolve(
+        kept, extension=kept.extension + starts, row=0, slips=0, wait=0.0, past=past
+    )
 
 
 def is_written(record: LoopRecord, *, token: str, serial: int) -> bool:

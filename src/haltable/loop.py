@@ -7,14 +7,21 @@ be shared by any number of threads and tasks.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from typing import Any, NoReturn, TypeVar
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Iterator,
+)
+from typing import Any, NoReturn, ParamSpec, TypeVar, overload
 
-import attrs
+from typing_extensions import Concatenate, Self
 
 from haltable._call import Call
 from haltable._policy import check_breakers, check_exceptions, check_key, check_seconds, check_store
+from haltable._over import AsyncOver, Over
 from haltable._state import Settings
 from haltable.backoff import Backoff, as_delay
 from haltable.breaker import Breaker
@@ -29,6 +36,8 @@ from haltable.store import AnyStore
 
 __all__ = ["Loop"]
 
+P = ParamSpec("P")
+R = TypeVar("R")
 T = TypeVar("T")
 _SYSTEM_CLOCK = SystemClock()
 
@@ -116,30 +125,158 @@ class Loop:
 
     # Ways in ----------------------------------------------------------------------
 
+    @overload
+    def run(
+        self, body: Callable[Concatenate[Iteration, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> Report[R]: ...
+    @overload
+    def run(self, body: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Report[R]: ...
     def run(self, body: Callable[..., Any], *args: Any, **kwargs: Any) -> Report[Any]:
-        """Runs the body until a breaker ends the loop."""
-        return self.start_for(args, kwargs).run(body, *args, **kwargs)
+        """Runs the body again and again until a breaker ends the loop.
 
-    def step(self, body: Callable[..., Any], *args: Any, **kwargs: Any) -> Report[Any]:
-        """Runs one iteration of a keyed loop and gives the key back; never sleeps."""
-        return self.start_for(args, kwargs).step_once(Call.of(body, args, kwargs, awaited=False))
+        Args:
+            body: does one iteration; it gets ``iteration`` if it has a
+                parameter of that name.
+            args: handed to the body each time.
+            kwargs: likewise.
 
-    async def arun(self, body: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Report[Any]:
-        """Runs an async body until a breaker ends the loop, on asyncio or trio."""
-        return await self.start_for(args, kwargs).arun(body, *args, **kwargs)
+        Returns:
+            The report; ``report.unwrap()`` is the last result.
 
-    async def astep(self, body: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Report[Any]:
-        """Runs one iteration of a keyed loop with an async body; the twin of `step`."""
+        Raises:
+            LoopBusy: if another run holds the key; nothing ran.
+            ConfigurationError: if the body is async or a generator.
+        """
+        call = Call.of(body, args, kwargs, awaited=False)
+        run = self.start_for(args, kwargs)
+        run.carry(call)
+        return run.report
+
+    @overload
+    async def arun(
+        self,
+        body: Callable[Concatenate[Iteration, P], Awaitable[R]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Report[R]: ...
+    @overload
+    async def arun(
+        self, body: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs
+    ) -> Report[R]: ...
+    async def arun(self, body: Callable[..., Any], *args: Any, **kwargs: Any) -> Report[Any]:
+        """Runs an async body until a breaker ends the loop, on asyncio or trio; see `run`."""
         call = Call.of(body, args, kwargs, awaited=True)
-        return await self.start_for(args, kwargs).astep_once(call)
+        run = self.start_for(args, kwargs)
+        await run.acarry(call)
+        return run.report
+
+    @overload
+    def step(
+        self, body: Callable[Concatenate[Iteration, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> Report[R]: ...
+    @overload
+    def step(self, body: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Report[R]: ...
+    def step(self, body: Callable[..., Any], *args: Any, **kwargs: Any) -> Report[Any]:
+        """Runs one iteration of a keyed loop and gives the key back; it never sleeps.
+
+        For daemons and queues, which have a loop of their own.
+
+        Args:
+            body: does the iteration; see `run`.
+            args: handed to the body.
+            kwargs: likewise.
+
+        Returns:
+            The report: open with ``retry_after`` if it was too early, open if
+            the loop goes on, terminal otherwise.
+
+        Raises:
+            LoopBusy: if another run holds the key; nothing ran.
+            ConfigurationError: if the loop has no key or no success condition,
+                or the body is async or a generator.
+        """
+        call = Call.of(body, args, kwargs, awaited=False)
+        run = self._start_step(args, kwargs)
+        run.carry_once(call)
+        return run.report
+
+    @overload
+    async def astep(
+        self,
+        body: Callable[Concatenate[Iteration, P], Awaitable[R]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Report[R]: ...
+    @overload
+    async def astep(
+        self, body: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs
+    ) -> Report[R]: ...
+    async def astep(self, body: Callable[..., Any], *args: Any, **kwargs: Any) -> Report[Any]:
+        """Runs one iteration of a keyed loop with an async body; see `step`."""
+        call = Call.of(body, args, kwargs, awaited=True)
+        run = self._start_step(args, kwargs)
+        await run.acarry_once(call)
+        return run.report
 
     def start(self) -> Run:
-        """Returns the handle of a new run."""
+        """Returns the handle of a new run, which begins at its first use.
+
+        Raises:
+            ConfigurationError: if ``key=`` is a function of the body's arguments.
+        """
         if callable(self._key):
             raise ConfigurationError(
                 "start(): key= is a function of the body's arguments; use with_(key=...) first"
             )
         return Run(self._settings, self._key)
+
+    def __iter__(self) -> Iterator[Iteration]:
+        """Iterates a fresh run: ``for iteration in loop``; see `Run.__iter__`."""
+        return iter(self.start())
+
+    def __aiter__(self) -> AsyncIterator[Iteration]:
+        """Iterates a fresh run: ``async for iteration in loop``; see `Run.__aiter__`."""
+        return aiter(self.start())
+
+    @overload
+    def over(self, items: Iterable[T]) -> Over[T]: ...
+    @overload
+    def over(self, items: AsyncIterable[T]) -> AsyncOver[T]: ...
+    def over(self, items: Iterable[T] | AsyncIterable[T]) -> Over[T] | AsyncOver[T]:
+        """Wraps an existing iterable: ``for iteration, item in loop.over(items)``.
+
+        Its end is success.  An item that is refused a start is the report's
+        ``pending``.  No cursor is kept.
+
+        Args:
+            items: what is iterated; an async iterable for ``async for``.
+
+        Raises:
+            ConfigurationError: if it is no iterable.
+            LoopHalted: while iterating, if the loop ends before the items do.
+        """
+        if isinstance(items, AsyncIterable):
+            return AsyncOver(self.start(), items)
+        if not isinstance(items, Iterable):
+            raise ConfigurationError(f"over(items={items!r}): give an iterable")
+        return Over(self.start(), items)
+
+    def with_(self, *, key: str | Callable[..., str]) -> Self:
+        """Returns a cheap copy with another key.
+
+        Args:
+            key: as for the loop.
+
+        Raises:
+            ConfigurationError: if the key is none, or the loop has no store.
+        """
+        settings = self._settings
+        check_key(key, settings.store or settings.async_store)
+        copy = object.__new__(type(self))
+        copy._init(settings, key)
+        return copy
+
+    # For the house ------------------------------------------------------------------
 
     def start_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run:
         """Returns the handle of a new run, its key made from the body's arguments."""
@@ -149,9 +286,23 @@ class Loop:
             check_key(key, self._settings.store or self._settings.async_store)
         return Run(self._settings, key)
 
-    def __iter__(self) -> Iterator[Iteration]:
-        """Iterates a fresh run; see `Run.__iter__`."""
-        return iter(self.start())
+    def demand_success_condition(self, where: str) -> None:
+        """Raises `ConfigurationError` unless a breaker judges success."""
+        if not self._settings.plan.judges_success:
+            raise ConfigurationError(
+                f"{where}: say what success is: ExitCondition(success=returned) to call it until "
+                "it returns, success=never to repeat it; both are in haltable.conditions"
+            )
+
+    def _start_step(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run:
+        if self._key is None:
+            raise ConfigurationError("step(): a step belongs to a key; give key= and store=")
+        self.demand_success_condition("step()")
+        return self.start_for(args, kwargs)
+
+    def __repr__(self) -> str:
+        names = ", ".join(breaker.name for breaker in self._settings.plan.breakers)
+        return f"<Loop {names}{'' if self._key is None else f' key={self._key!r}'}>"
 
 
 def _check_sinks(sinks: Iterable[Sink]) -> tuple[Sink, ...]:

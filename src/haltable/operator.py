@@ -141,9 +141,7 @@ class Operator:
             StoreError: if the store fails, or a record cannot be read.
         """
         wanted = None if status is None else _status(status)
-        states = [
-            _state(decode_loop(entry.value), entry) for _, entry in self._store.scan(_PREFIX)
-        ]
+        states = [_state(decode_loop(entry.value), entry) for _, entry in self._store.scan(_PREFIX)]
         found = [state for state in states if wanted is None or state.status is wanted]
         return sorted(found, key=lambda state: state.key)
 
@@ -247,7 +245,8 @@ class Operator:
             if not isinstance(reply, Conflict):
                 return _state(record, reply)
         raise StoreError(
-            f"{key!r} was written by others {_ATTEMPTS} times in a row; try again", outcome="refused"
+            f"{key!r} was written by others {_ATTEMPTS} times in a row; try again",
+            outcome="refused",
         )
 
 

@@ -267,7 +267,10 @@ def decode_loop(value: bytes) -> LoopRecord:
         past = data["past"]
         claim = data["running"]
         return LoopRecord(
-            *(_natural(data[n]) for n in ("epoch", "starts", "failures", "row", "crashes", "slips")),
+            *(
+                _natural(data[n])
+                for n in ("epoch", "starts", "failures", "row", "crashes", "slips")
+            ),
             float(data["elapsed"]),
             float(data["wait"]),
             _natural(data["extension"]),

@@ -106,7 +106,9 @@ class Report(Generic[R]):
         """
         plain = {field.name: getattr(self, field.name) for field in attrs.fields(Report)}
         plain["status"] = self.status.value
-        plain["error"] = None if self.error is None else f"{type(self.error).__name__}: {self.error}"
+        plain["error"] = (
+            None if self.error is None else f"{type(self.error).__name__}: {self.error}"
+        )
         plain["warnings"] = list(self.warnings)
         plain["limits"] = {name: value for name, value in self.limits if value}
         plain["ok"] = self.ok

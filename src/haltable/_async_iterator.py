@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: MIT
+"""The iterator behind ``async for iteration in loop``.
+
+A class and not an async generator, because an event loop finalises a generator
+that was left only later, and trio not at all; dropping this ends the run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from typing_extensions import Self
+
+from haltable import _drive_async as driver
+from haltable.iteration import Iteration
+
+if TYPE_CHECKING:
+    from haltable._async_verbs import AsyncVerbs
+
+__all__ = ["AsyncIterations"]
+
+
+class AsyncIterations:
+    """Yields the iterations of one run."""
+
+    __slots__ = ("_run",)
+
+    def __init__(self, run: AsyncVerbs) -> None:
+        self._run = run
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Iteration:
+        run = self._run
+        kernel = run.kernel
+        run.take_control()
+        if run.ran and kernel.outcome is None:
+            kernel.returned(None)
+        try:
+            going = await driver.turn(run, each_asked=False)
+        except BaseException as error:
+            await driver.interrupt(run, error)
+            raise
+        if not going:
+            run.unwrap()
+            raise StopAsyncIteration
+        run.give_control()
+        return kernel.current(run)
+
+    def __del__(self) -> None:
+        if not self._run.finished:
+            self._run.drop_async()

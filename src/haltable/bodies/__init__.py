@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: MIT
+"""Bodies that are more than a function: they run for ``run`` and for ``arun`` alike.
+
+A body knows its iteration, and neither the run nor the breakers that judge it.
+This face loads a module only when its name is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from haltable.bodies.command import Command as Command
+    from haltable.bodies.command_failed import CommandFailed as CommandFailed
+    from haltable.bodies.completed import Completed as Completed
+    from haltable.body import Body as Body
+
+__all__ = ["Body", "Command", "CommandFailed", "Completed"]
+
+_HOMES = {
+    "Body": "haltable.body",
+    "Command": "haltable.bodies.command",
+    "CommandFailed": "haltable.bodies.command_failed",
+    "Completed": "haltable.bodies.completed",
+}
+
+
+if not TYPE_CHECKING:  # Or checkers would believe that every name is there.
+
+    def __getattr__(name: str) -> object:
+        home = _HOMES.get(name)
+        if home is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(home), name)
+        globals()[name] = value  # The next look-up finds it without asking here.
+        return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__]
