@@ -29,8 +29,6 @@ __all__ = ["AsyncVerbs"]
 class AsyncVerbs(Handle):
     """What can be awaited of a run."""
 
-    __slots__ = ()
-
     async def acarry(self, call: Call) -> None:
         """Runs an async body until the run ends."""
         from haltable import _drive_async as driver

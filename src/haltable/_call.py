@@ -17,6 +17,10 @@ from haltable.errors import ConfigurationError
 from haltable.iteration import Iteration
 
 __all__ = [
+    "ARGUMENTS",
+    "FULL",
+    "PLAIN",
+    "TAKES_ITERATION",
     "Call",
     "Mode",
     "is_async",
@@ -39,6 +43,10 @@ class Mode(enum.Enum):
     ARGUMENTS = enum.auto()
     #: With the caller's arguments, and the iteration by name.
     FULL = enum.auto()
+
+
+# Looking a member up on its enum costs more than the comparison.
+PLAIN, TAKES_ITERATION, ARGUMENTS, FULL = Mode
 
 
 class Call:
@@ -67,7 +75,7 @@ class Call:
         cls, body: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Call:
         """Returns how to call a body that takes the caller's arguments and nothing else."""
-        return cls(body, Mode.ARGUMENTS if args or kwargs else Mode.PLAIN, args, kwargs)
+        return cls(body, ARGUMENTS if args or kwargs else PLAIN, args, kwargs)
 
     @classmethod
     def of(
@@ -89,7 +97,7 @@ class Call:
         if isinstance(body, Body):
             if args or kwargs:
                 raise ConfigurationError(f"body={_name(body)}: it takes no arguments of its own")
-            return cls(body.acall if awaited else body, Mode.TAKES_ITERATION, (), {})
+            return cls(body.acall if awaited else body, TAKES_ITERATION, (), {})
         if is_async(body) and not awaited:
             raise ConfigurationError(
                 f"body={_name(body)}: it is async; await loop.arun(...) or loop.astep(...) instead"
@@ -103,7 +111,7 @@ class Call:
         if not place:
             return cls.with_arguments(body, args, kwargs)
         alone = place == "first" and not args and not kwargs
-        return cls(body, Mode.TAKES_ITERATION if alone else Mode.FULL, args, kwargs)
+        return cls(body, TAKES_ITERATION if alone else FULL, args, kwargs)
 
     def keywords(self, iteration: Iteration) -> dict[str, Any]:
         """Returns the keyword arguments of one call, the iteration among them."""

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from haltable import _ports_sync as ports
 from haltable._book import Change, Draft
-from haltable._call import Call, Mode
+from haltable._call import FULL, PLAIN, TAKES_ITERATION, Call
 from haltable._state import RunState
 from haltable._watch import INTERVAL
 from haltable.errors import LoopBusy, StoreError
-from haltable.kernel import Step
-from haltable.ledger import Held, Left, Standing, Terminal, admit
+from haltable.kernel import GO, HALT, PAUSE, Step
+from haltable.ledger import MINE, Held, Left, Standing, Terminal, admit
 from haltable.model import Done, Outcome, Ruling, Status
 from haltable.probe import Answer
 from haltable.records import Apart, decode_apart, encode_apart, new_record
@@ -32,20 +32,19 @@ _STALE_READS = 8
 def drive(run: RunState, call: Call) -> None:
     """Runs a body until the run ends."""
     kernel, now = run.kernel, run.now
-    body, each = call.body, ports.each_return(run)
-    plain, takes = call.mode is Mode.PLAIN, call.mode is Mode.TAKES_ITERATION
-    full, args, kwargs = call.mode is Mode.FULL, call.args, call.kwargs
+    body, mode, args, kwargs = call.body, call.mode, call.args, call.kwargs
+    each = ports.each_return(run)
     try:
-        going = turn(run, each_asked=True)
         moment = now()
+        going = run.begin_quietly(moment) or turn(run, each_asked=True)
         while going:
             while True:
                 try:
-                    if plain:
+                    if mode is PLAIN:
                         result = body()
-                    elif takes:
+                    elif mode is TAKES_ITERATION:
                         result = body(kernel.fresh(run, moment))
-                    elif full:
+                    elif mode is FULL:
                         result = body(*args, **call.keywords(kernel.fresh(run, moment)))
                     else:
                         result = body(*args, **kwargs)
@@ -55,11 +54,8 @@ def drive(run: RunState, call: Call) -> None:
                 for ask, asked in each:
                     try:
                         answer = ask(result)
-                        if answer:
-                            answer = ports.settle(answer)
-                            kernel.result = result
-                            kernel.outcome = Outcome.RETURNED
-                            kernel.hear(asked, Answer(answer), run)
+                        if answer is True or (answer and ports.settle(answer)):
+                            kernel.hold(asked, result)
                     except Exception as fault:
                         kernel.returned(result)
                         kernel.hear(asked, Answer(fault=fault), run)
@@ -67,6 +63,8 @@ def drive(run: RunState, call: Call) -> None:
                 if not kernel.quiet(result, moment):
                     kernel.returned(result)
                     break
+            if run.end_quietly(moment):
+                return
             going = turn(run, each_asked=True)
             moment = now()
     except BaseException as error:
@@ -80,11 +78,11 @@ def single(run: RunState, call: Call) -> None:
         if not turn(run, each_asked=False):
             return
         try:
-            if call.mode is Mode.PLAIN:
+            if call.mode is PLAIN:
                 result = call.body()
-            elif call.mode is Mode.TAKES_ITERATION:
+            elif call.mode is TAKES_ITERATION:
                 result = call.body(run.kernel.current(run))
-            elif call.mode is Mode.FULL:
+            elif call.mode is FULL:
                 result = call.body(*call.args, **call.keywords(run.kernel.current(run)))
             else:
                 result = call.body(*call.args, **call.kwargs)
@@ -92,8 +90,8 @@ def single(run: RunState, call: Call) -> None:
         except Exception as error:
             run.kernel.failed(error)
         step = finish(run, last=False)
-        if step is not Step.HALT:
-            wait = run.kernel.pause if step is Step.PAUSE else 0.0
+        if step is not HALT:
+            wait = run.kernel.pause if step is PAUSE else 0.0
             run.step_aside(wait)
             close(run, wait)
     except BaseException as error:
@@ -110,7 +108,7 @@ def turn(run: RunState, *, each_asked: bool) -> bool:
             return False
         if step is None:
             step = finish(run, last=False, each_asked=each_asked)
-        elif step is Step.GO:
+        elif step is GO:
             step = kernel.resume(run.now(), run)
         return proceed(run, step)
     except StoreError as error:
@@ -253,7 +251,7 @@ def finish(run: RunState, *, last: bool, each_asked: bool = False) -> Step:
     step = kernel.decide(moment, run, run.chance, last=last)
     if run.book is not None and not run.remember():
         step = kernel.resume(moment, run)
-    if step is Step.HALT:
+    if step is HALT:
         close(run)
     return step
 
@@ -263,14 +261,14 @@ def proceed(run: RunState, step: Step) -> bool:
     kernel = run.kernel
     if run.finished:
         return False
-    if step is Step.PAUSE:
+    if step is PAUSE:
         if run.book is not None and not keep(run, run.pausing(run.now(), kernel.pause)):
             return False
         if run.listening:
             run.tell_paused(kernel.pause)
         ports.rest(run, kernel.pause)
         step = kernel.resume(run.now(), run)
-    if step is Step.HALT:
+    if step is HALT:
         close(run)
         return False
     ports.breathe(run)
@@ -289,13 +287,13 @@ def charge(run: RunState) -> bool:
     book, kernel = run.keyed_book(), run.kernel
     while not book.claimed:
         moment = run.now()
-        if put(run, run.charging(moment)) is Standing.MINE:
+        if put(run, run.charging(moment)) is MINE:
             kernel.adopt(book.record, moment, book.version)
             return store_apart(run)
         # Somebody was quicker: everything that was known of the key is old.
         if not admitted(run):
             return False
-        if kernel.resume(run.now(), run) is Step.HALT:
+        if kernel.resume(run.now(), run) is HALT:
             close(run)
             return False
     moment = run.now()
@@ -308,7 +306,7 @@ def charge(run: RunState) -> bool:
 def keep(run: RunState, change: Change) -> bool:
     """Sends a write of a claim that stands; False if it does not, and the run ended over it."""
     standing = put(run, change)
-    if standing is Standing.MINE:
+    if standing is MINE:
         run.unsettled = None
         return True
     run.bow_to(standing)
@@ -328,7 +326,7 @@ def close(run: RunState, wait: float = 0.0) -> None:
     try:
         while run.owes_a_write:
             standing = put(run, run.closing(run.now(), wait), despite=run.overruled)
-            if standing is Standing.MINE:
+            if standing is MINE:
                 break
             durable = False
             if book.claimed:
@@ -380,19 +378,19 @@ def put(run: RunState, change: Change, *, despite: frozenset[Standing] = frozens
     book = run.keyed_book()
     with ports.locked(run):
         for _ in range(_STALE_READS):
-            if book.standing is not Standing.MINE and book.standing not in despite:
+            if book.standing is not MINE and book.standing not in despite:
                 return book.standing
             draft = book.draft(change)
             reply = send(run, draft)
             if isinstance(reply, Entry):
                 book.accepted(draft, reply.version, run.now())
-                return Standing.MINE
+                return MINE
             found = reply.current
             if found is None or found.version <= draft.expected:
                 # What came with the refusal may be older than the refusal itself.
                 found = ports.read(run, run.store_key)
             if book.compare(found, draft):
-                return Standing.MINE
+                return MINE
             if not book.claimed:
                 return book.standing
     raise StoreError(f"{run.label}: the store refused {_STALE_READS} writes in a row")
@@ -447,7 +445,7 @@ def watch(run: RunState) -> None:
             if entry is None or entry.version != book.version:
                 book.compare(entry)
             standing = book.standing
-        if standing is not Standing.MINE:
+        if standing is not MINE:
             run.ask_to_stop(run.ruling_for(standing), interrupting=True)
         elif run.renewal_due(now):
             put(run, run.renewing(now))

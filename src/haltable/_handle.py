@@ -11,7 +11,7 @@ import threading
 from typing import Any
 
 from haltable._context import here
-from haltable._state import RunState, Settings
+from haltable._state import RunState
 from haltable.errors import ConfigurationError, HaltableError, LoopInterrupt
 from haltable.model import Status
 from haltable.report import Report, halted
@@ -22,16 +22,11 @@ __all__ = ["Handle", "LeftEarly", "split_interrupt"]
 class LeftEarly(HaltableError):
     """The ``for`` of a keyed loop was left with an iteration open."""
 
-
 class Handle(RunState):
     """A run as its verbs see it."""
 
-    __slots__ = ("_calls", "_used")
-
-    def __init__(self, settings: Settings, key: str | None) -> None:
-        super().__init__(settings, key)
-        self._used = ""
-        self._calls: threading.RLock | None = None
+    _used: str = ""
+    _calls: threading.RLock | None = None
 
     def use(self, way: str) -> None:
         """Notes how the run is used.

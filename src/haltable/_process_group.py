@@ -19,17 +19,15 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-if TYPE_CHECKING:
-    import anyio.abc
+__all__ = ["SETTLE", "end", "is_alive", "pauses", "signal_group", "start", "wait"]
 
-__all__ = ["aend", "end", "start", "wait"]
-
+#: Seconds that the kernel gets to carry out a KILL.
+SETTLE = 1.0
 #: Seconds between two looks at a process: the first pause, doubled up to the last.
 _SHORTEST, _LONGEST = 0.001, 0.05
-#: Seconds that the kernel gets to carry out a KILL.
-_SETTLE = 1.0
+_DEAD = (b"Z", b"X", b"x")
 
 
 def start(
@@ -65,14 +63,14 @@ def wait(process: subprocess.Popen[bytes], seconds: float = math.inf) -> bool:
     """Waits for the child itself; returns whether it ended within the seconds."""
     # In short pauses: an exception that another thread sets in this one (a
     # deadline, a stop) is raised between them, and never inside a long call.
-    for pause in _pauses(seconds, time.monotonic):
+    for pause in pauses(seconds, time.monotonic):
         if process.poll() is not None:
             return True
         time.sleep(pause)
     return process.poll() is not None
 
 
-def end(process: subprocess.Popen[bytes], grace: float) -> bool:
+def end(process: subprocess.Popen[bytes], grace: float) -> None:
     """Ends what is left of the group: TERM, then KILL for what outlives the grace.
 
     An exception that cuts the grace short goes on after the KILL.
@@ -80,70 +78,62 @@ def end(process: subprocess.Popen[bytes], grace: float) -> bool:
     Args:
         process: the child that leads the group.
         grace: seconds between the two.
-
-    Returns:
-        Whether nothing is left that may be signalled.
     """
-    gone = _gone_within(process, 0)
-    if gone:
-        return True
+    if _gone_within(process, 0):
+        return
+    gone = False
     try:
-        _signal(process.pid, signal.SIGTERM)
+        signal_group(process.pid, signal.SIGTERM)
         gone = _gone_within(process, grace)
     finally:
         if not gone:
-            _signal(process.pid, signal.SIGKILL)
-            gone = _gone_within(process, _SETTLE)
-    return gone
+            signal_group(process.pid, signal.SIGKILL)
+            _gone_within(process, SETTLE)
 
 
-async def aend(process: anyio.abc.Process, grace: float) -> bool:
-    """Does the same as `end` without blocking the event loop; shielded from cancellation."""
-    import anyio
-
-    with anyio.CancelScope(shield=True):
-        gone = await _agone_within(process, 0)
-        if gone:
-            return True
-        try:
-            _signal(process.pid, signal.SIGTERM)
-            gone = await _agone_within(process, grace)
-        finally:
-            if not gone:
-                _signal(process.pid, signal.SIGKILL)
-                gone = await _agone_within(process, _SETTLE)
-        return gone
-
-
-def _gone_within(process: subprocess.Popen[bytes], seconds: float) -> bool:
-    for pause in _pauses(seconds, time.monotonic):
-        if process.poll() is not None and not _signal(process.pid, 0):
-            return True
-        time.sleep(pause)
-    return process.poll() is not None and not _signal(process.pid, 0)
-
-
-async def _agone_within(process: anyio.abc.Process, seconds: float) -> bool:
-    import anyio
-
-    for pause in _pauses(seconds, anyio.current_time):
-        if process.returncode is not None and not _signal(process.pid, 0):
-            return True
-        await anyio.sleep(pause)
-    return process.returncode is not None and not _signal(process.pid, 0)
-
-
-def _pauses(seconds: float, now: Callable[[], float]) -> Iterator[float]:
+def pauses(seconds: float, now: Callable[[], float]) -> Iterator[float]:
+    """Yields how long to pause before each next look, until the seconds have passed."""
     deadline, pause = now() + seconds, _SHORTEST
     while (left := deadline - now()) > 0:
         yield min(pause, left)
         pause = min(2 * pause, _LONGEST)
 
 
-def _signal(group: int, number: int) -> bool:
+def is_alive(group: int) -> bool:
+    """Says whether the group has a member that is not dead, and that we may signal."""
+    return signal_group(group, 0) and _has_living_member(group)
+
+
+def signal_group(group: int, number: int) -> bool:
     """Signals the group; returns whether it has a member that we may signal."""
     try:
         os.killpg(group, number)
     except (ProcessLookupError, PermissionError):
         return False
     return True
+
+
+def _has_living_member(group: int) -> bool:
+    # An orphan that has died is a member until init reaps it, and in many a
+    # container that is late or never.  Where /proc cannot tell, it counts.
+    processes = Path("/proc")
+    if not (processes / "self").exists():
+        return True
+    return any(_lives_in(group, process) for process in processes.glob("[0-9]*"))
+
+
+def _lives_in(group: int, process: Path) -> bool:
+    try:
+        # After the name, which may hold anything: state, parent, group.
+        state, _, own, *_ = (process / "stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return False
+    return int(own) == group and state not in _DEAD
+
+
+def _gone_within(process: subprocess.Popen[bytes], seconds: float) -> bool:
+    for pause in pauses(seconds, time.monotonic):
+        if process.poll() is not None and not is_alive(process.pid):
+            return True
+        time.sleep(pause)
+    return process.poll() is not None and not is_alive(process.pid)

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What one run owns: its decisions, its record, its children, its end.
+"""One run as its body, the host and the report see it.
 
-The drivers work on this and carry it through; the public `Run` is this with
-verbs.  It prepares every write of the run's record as a ledger function and
-does no I/O of its own.
+The drivers carry it through; the public `Run` is this with verbs.  It decides
+nothing (the kernel does) and does no I/O.
 """
 
 from __future__ import annotations
@@ -12,14 +11,12 @@ import json
 import random
 import threading
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-import attrs
-
 from haltable import ledger
-from haltable._book import Book, Change
 from haltable._context import here
+from haltable._fields import Settings
+from haltable._recording import Recording
 from haltable._tell import tell
 from haltable.breaker import in_words
 from haltable.clock import Clock
@@ -33,138 +30,62 @@ from haltable.events import (
     StartRefused,
 )
 from haltable.iteration import Iteration
-from haltable.kernel import Kernel, Step
-from haltable.ledger import Standing
-from haltable.model import Done, GiveUp, Outcome, Ruling, Status, Trip
-from haltable.plan import Plan
-from haltable.recollection import Recollection, Unstorable
-from haltable.records import RESULT_LIMIT, Apart, LoopRecord
+from haltable.kernel import Kernel
+from haltable.model import Done, GiveUp, Outcome, Ruling, Status
+from haltable.recollection import Recollection
+from haltable.records import LoopRecord
 from haltable.report import LoopHalted, Report, halted
-from haltable.sink import Sink
 from haltable.sinks.log import log_watch_failure
-from haltable.store import AsyncStore, Store
 
-__all__ = ["NAMESPACE", "RunState", "Settings"]
-
-NAMESPACE = "haltable"
+__all__ = ["RunState", "Settings"]
 
 
-@attrs.frozen(eq=False)
-class Settings:
-    """A loop's configuration, shared by all of its runs."""
-
-    plan: Plan
-    name: str
-    store: Store | None
-    async_store: AsyncStore | None
-    sinks: tuple[Sink, ...]
-    clock: Clock
-    own_clock: bool
-    lease: float
-    max_hold: float | None
-    grace: float
-
-
-class RunState:
+class RunState(Recording):
     """One execution of a loop: everything that changes lives here."""
 
-    __slots__ = (
-        "__weakref__",
-        "_report",
-        "apart",
-        "apart_stored_text",
-        "apart_version",
-        "async_lock",
-        "begun",
-        "book",
-        "breath_at",
-        "children",
-        "clock",
-        "durable",
-        "ended_at",
-        "entered",
-        "fault",
-        "finished",
-        "in_block",
-        "interrupted_by_us",
-        "interrupter",
-        "kernel",
-        "key",
-        "listening",
-        "lock",
-        "looping",
-        "memory",
-        "now",
-        "outer",
-        "overruled",
-        "pending",
-        "previous",
-        "ran",
-        "retry_after",
-        "settings",
-        "single_step",
-        "step",
-        "stored_result",
-        "turnstile",
-        "unsettled",
-        "verb_at",
-        "waker",
-    )
+    children: list[RunState] | None = None
+    _report: Report[Any] | None = None
 
     def __init__(self, settings: Settings, key: str | None) -> None:
         plan = settings.plan
         if plan.stateful:
             plan = plan.for_run()
-        outer = here.get()
         clock = settings.clock
+        outer = here.get()
         if outer is not None and not settings.own_clock and outer.ambient_clock is not None:
             clock = outer.ambient_clock
         self.settings = settings
-        self.key = key
         self.clock = clock
-        self.now: Callable[[], float] = clock.now
-        self.listening = bool(settings.sinks)
+        self.now = clock.now
         now = clock.now()
-        self.kernel = Kernel(plan, now, key=key, loud=self.listening or key is not None)
-        self.book: Book | None = None
-        self.begun = False
-        self.breath_at = now
-        self.entered = False
-        self.in_block = False
-        self.interrupted_by_us = False
-        #: Interrupts the running body; None where the mode cannot.
-        self.interrupter: Callable[[], None] | None = None
-        self.finished = False
-        self.looping = False
-        self.single_step = False
-        self.ran = False
-        self.durable = False
-        self.ended_at: float | None = None
-        self.step: Step | None = None
-        #: How an iteration ended that the record does not know of yet.
-        self.unsettled: Outcome | None = None
-        #: Standings of the claim over which the run's last write goes all the same.
-        self.overruled: frozenset[Standing] = frozenset()
-        self.fault: BaseException | None = None
-        self.pending: Any = None
-        self.turnstile: Any = None
-        self.lock: threading.Lock | None = None
-        self.async_lock: AbstractAsyncContextManager[object] | None = None
-        self.retry_after: float | None = None
-        self.stored_result: LoopRecord | None = None
-        self.children: list[RunState] | None = None
-        self.waker: Callable[[], None] | None = None
-        self._report: Report[Any] | None = None
-        self.outer: RunState | None = None
-        self.previous: Any = None
-        if isinstance(outer, RunState) and not outer.finished:
+        loud = key is not None
+        if settings.sinks:
+            self.listening = loud = True
+        self.kernel = Kernel(plan, now, key=key, loud=loud)
+        if outer is not None and isinstance(outer, RunState) and not outer.finished:
             self._nest_in(outer, now)
         if key is not None:
+            self.key = key
             self.verb_at = now
             self.memory = Recollection(plan.breakers, apart=False)
             self.apart = Recollection(plan.breakers, apart=True)
-            self.apart_version = 0
-            self.apart_stored_text = "{}"
+
+    def begin_quietly(self, now: float) -> bool:
+        """Begins the first iteration of a run that has no key and nobody to ask."""
+        if self.key is None and self.kernel.begin_quietly(now):
+            self.begun = self.ran = True
+            return True
+        return False
+
+    def end_quietly(self, now: float) -> bool:
+        """Ends a run that succeeded, has no key, and nobody listens to."""
+        if self.key is not None or not self.kernel.rule_quietly():
+            return False
+        self.finished = True
+        self.ended_at = now
+        if self.outer is not None:
+            self._leave_outer()
+        return True
 
     # The run seen from inside a body ------------------------------------------
 
@@ -263,6 +184,11 @@ class RunState:
         status = Status.STOPPED if self.key is None else Status.OPEN
         return Ruling(status, who, reason)
 
+    def _leave_outer(self) -> None:
+        outer, self.outer = self.outer, None
+        if isinstance(outer, RunState) and outer.children and self in outer.children:
+            outer.children.remove(self)
+
     def _nest_in(self, outer: RunState, now: float) -> None:
         self.outer = outer
         if outer.children is None:
@@ -275,169 +201,7 @@ class RunState:
         if around.stop is not None or around.ruling is not None:
             self.ask_to_stop(self.stopped("outer", "the run around it has ended"))
 
-    # Preparing writes -------------------------------------------------------------
-
-    @property
-    def store_key(self) -> str:
-        """Where the loop's record lies."""
-        return f"{NAMESPACE}/loop/{self.key}"
-
-    @property
-    def apart_key(self) -> str:
-        """Where the breakers' large memory lies."""
-        return f"{NAMESPACE}/apart/{self.key}"
-
-    def charging(self, moment: float) -> Change:
-        """Returns the write that ends the last iteration and charges the next."""
-        book, lease = self.keyed_book(), self.settings.lease
-        outcome, elapsed = self.unsettled, self.kernel.elapsed(moment)
-
-        def charge(record: LoopRecord) -> LoopRecord:
-            if outcome is not None:
-                record = ledger.settled(record, outcome, elapsed=elapsed)
-            record = ledger.charged(record, book.owner, lease=lease, elapsed=elapsed)
-            return self._with_past(record)
-
-        return charge
-
-    def pausing(self, moment: float, wait: float) -> Change:
-        """Returns the write that ends the last iteration and keeps the key for the next."""
-        book, lease = self.keyed_book(), self.settings.lease
-        outcome, elapsed = self.unsettled, self.kernel.elapsed(moment)
-
-        def pause(record: LoopRecord) -> LoopRecord:
-            record = ledger.settled(record, outcome, elapsed=elapsed, wait=wait)
-            return self._with_past(ledger.held(record, book.owner, lease=lease, pausing=True))
-
-        return pause
-
-    def renewing(self, moment: float) -> Change:
-        """Returns the write that renews the lease and notes the live seconds."""
-        book, lease = self.keyed_book(), self.settings.lease
-        elapsed = self.kernel.elapsed(moment)
-
-        def renew(record: LoopRecord) -> LoopRecord:
-            pausing = record.running is not None and record.running.pausing
-            record = attrs.evolve(record, elapsed=elapsed)
-            return ledger.held(record, book.owner, lease=lease, pausing=pausing)
-
-        return renew
-
-    def releasing(self, moment: float, wait: float = 0.0) -> Change:
-        """Returns the write that ends the last iteration and gives the key back."""
-        outcome, elapsed = self.unsettled, self.kernel.elapsed(moment)
-
-        def release(record: LoopRecord) -> LoopRecord:
-            record = ledger.settled(record, outcome, elapsed=elapsed, wait=wait)
-            return self._with_past(ledger.released(record))
-
-        return release
-
-    def judging(self, moment: float, ruling: Ruling) -> Change:
-        """Returns the write that ends the last iteration and makes the key terminal."""
-        outcome, elapsed = self.unsettled, self.kernel.elapsed(moment)
-        result, lost = (
-            _as_json(self.kernel.result) if ruling.status is Status.SUCCEEDED else (None, None)
-        )
-
-        def judge(record: LoopRecord) -> LoopRecord:
-            if outcome is not None:
-                record = ledger.settled(record, outcome, elapsed=elapsed)
-            record = self._with_past(record)
-            past = attrs.evolve(record.past, result=result, result_lost=lost)
-            return ledger.judged(attrs.evolve(record, past=past), ruling, elapsed=elapsed)
-
-        return judge
-
-    def closing(self, moment: float, wait: float) -> Change:
-        """Returns the run's last write, by how it ends."""
-        ruling = self.kernel.ruling
-        if Standing.RESET in self.overruled:
-            return ledger.released  # Counts of another epoch are not ours to touch.
-        if ruling is not None and ruling.status.terminal:
-            return self.judging(moment, ruling)
-        return self.releasing(moment, wait)
-
-    @property
-    def owes_a_write(self) -> bool:
-        """Whether the run's end is to be recorded."""
-        ruling = self.kernel.ruling
-        if self.finished or ruling is None:
-            return False
-        book = self.keyed_book()
-        if book.claimed:
-            return book.standing not in (Standing.TAKEN, Standing.ENDED)
-        return ruling.status.terminal
-
-    def bow_to(self, standing: Standing) -> bool:
-        """Ends the run as its claim demands; returns whether the verdict it had stays.
-
-        The first verdict written stands, so what another wrote goes before
-        ours; an operator's request does not go before a verdict.
-        """
-        kernel = self.kernel
-        ruling = kernel.ruling
-        self.overruled |= {standing}
-        if standing is Standing.STOP_ASKED and ruling is not None and ruling.status.terminal:
-            return True
-        kernel.ruling = self.ruling_for(standing)
-        return standing in (Standing.STOP_ASKED, Standing.LOST, Standing.BACKWARDS)
-
-    def keyed_book(self) -> Book:
-        """Returns the book of a run with a key."""
-        if self.book is None:
-            raise AssertionError("only a run with a key has a book")
-        return self.book
-
-    def _with_past(self, record: LoopRecord) -> LoopRecord:
-        past, kernel = record.past, self.kernel
-        changes: dict[str, Any] = {}
-        if past.memory != self.memory.text:
-            changes["memory"] = self.memory.text
-        if self.unsettled in (Outcome.FAILED, Outcome.TRANSIENT) and kernel.error is not None:
-            changes["error"] = in_words(kernel.error)
-            changes["error_start"] = kernel.starts
-        evidence = kernel.newest_evidence()
-        if evidence is not None and evidence != (past.evidence, past.evidence_start):
-            changes["evidence"], changes["evidence_start"] = evidence
-        limits = self.settings.plan.limits
-        if past.limits != limits:
-            changes["limits"] = limits
-        return attrs.evolve(record, past=attrs.evolve(past, **changes)) if changes else record
-
-    # What a look at the record means ----------------------------------------------
-
-    def ruling_for(self, standing: Standing) -> Ruling:
-        """Returns how the run ends when its claim stands like this."""
-        record = self.keyed_book().record
-        past = record.past
-        last = past.history[-1] if past.history else None
-        by = "an operator" if last is None else f"{last.by}: {last.why}"
-        if standing is Standing.STOP_ASKED and past.stop is not None:
-            return ledger.stopped_by(past.stop.by, past.stop.why)
-        if standing is Standing.ENDED and past.ruling is not None:
-            return past.ruling
-        if standing is Standing.RESET:
-            return Ruling(Status.OPEN, "operator", f"the key was reset by {by}")
-        if standing is Standing.LOST:
-            return Ruling(Status.TRIPPED, "store", "lost state: the record this run wrote is gone")
-        if standing is Standing.BACKWARDS:
-            book = self.keyed_book()
-            return Ruling(
-                Status.TRIPPED,
-                "store",
-                f"the record went backwards: epoch {record.epoch}, {record.starts} starts, after "
-                f"epoch {book.charged_epoch}, {book.charged_starts} starts",
-            )
-        holder = "another run" if record.running is None else str(record.running.owner)
-        return Ruling(Status.OPEN, "run", f"lost the key: its lease lapsed and {holder} took it")
-
     # Telling -------------------------------------------------------------------------
-
-    @property
-    def label(self) -> str:
-        """What receipts and events call the loop."""
-        return self.settings.name if self.key is None else self.key
 
     def tell(self, event: Event) -> None:
         """Gives an event to the sinks."""
@@ -471,13 +235,6 @@ class RunState:
             kernel.stop = ledger.stopped_by(record.past.stop.by, record.past.stop.why)
         if crashed and self.listening:
             self.tell(IterationEnded(self.label, 0, Outcome.CRASHED, record.past.error))
-
-    def recall_apart(self, apart: Apart | None, version: int) -> None:
-        """Takes in the breakers' large memory; another epoch's is not read."""
-        self.apart_version = version
-        if apart is not None and apart.epoch == self.keyed_book().record.epoch:
-            self.apart.recall(apart.memory)
-            self.apart_stored_text = self.apart.text
 
     def refuse(self, ruling: Ruling) -> None:
         """Ends a run that may not start, with what is stored as its report."""
@@ -515,27 +272,9 @@ class RunState:
         else:
             kernel.ruling = Ruling(Status.SUCCEEDED, "run", "the block ended")
 
-    def renewal_due(self, now: float) -> bool:
-        """Whether a third of the lease has passed since the last write."""
-        since = now - self.keyed_book().written_at
-        hold = self.settings.max_hold
-        if hold is not None and now - self.verb_at >= hold:
-            return False
-        return since >= self.settings.lease / 3
-
     def note_blind_watch(self, error: Exception) -> None:
         """Logs that the watcher could not see the record."""
         log_watch_failure(self.label, error)
-
-    def remember(self) -> bool:
-        """Encodes the breakers' memory; False if one cannot be stored, which opens its breaker."""
-        try:
-            self.memory.refresh()
-            self.apart.refresh()
-        except Unstorable as error:
-            self.kernel.say(error.breaker, Trip(error.words))
-            return False
-        return True
 
     def blame_store(self, error: BaseException) -> None:
         """Ends the run, not the key: the store failed."""
@@ -551,9 +290,8 @@ class RunState:
         kernel = self.kernel
         self.ended_at = self.now()
         kernel.interrupt_quiet()
-        outer = self.outer
-        if outer is not None and outer.children is not None and self in outer.children:
-            outer.children.remove(self)
+        if self.outer is not None:
+            self._leave_outer()
         ruling = kernel.ruling
         if ruling is None or (ruling.status is Status.SUCCEEDED and not self.listening):
             return
@@ -572,12 +310,12 @@ class RunState:
     @property
     def report(self) -> Report[Any]:
         """The receipt of the run; while it runs, of how it stands."""
-        if self._report is not None:
-            return self._report
-        report = self._make_report()
-        if self.finished:
+        if self._report is None:
+            report = self._make_report()
+            if not self.finished:
+                return report
             self._report = report
-        return report
+        return self._report
 
     def _make_report(self) -> Report[Any]:
         kernel = self.kernel
@@ -632,21 +370,6 @@ class SyncWaker:
 
     def __call__(self) -> None:
         self.event.set()
-
-
-def _as_json(result: object) -> tuple[str | None, str | None]:
-    if result is None:
-        return "null", None
-    try:
-        text = json.dumps(result, separators=(",", ":"), allow_nan=False)
-        same = json.loads(text) == result
-    except (TypeError, ValueError) as error:
-        return None, f"it is not JSON: {error}"
-    if not same:
-        return None, f"it is not JSON: a {type(result).__name__} would come back as something else"
-    if len(text) > RESULT_LIMIT:
-        return None, f"as JSON it has {len(text):,} bytes, more than {RESULT_LIMIT:,}"
-    return text, None
 
 
 def _from_json(record: LoopRecord) -> tuple[object, str | None]:

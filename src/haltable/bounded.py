@@ -14,6 +14,8 @@ from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
 from typing_extensions import Concatenate, Self
 
 from haltable._bounded_generators import agenerate, generate
+from haltable._context import here
+from haltable._drive_sync import drive
 from haltable._call import Call, is_async, is_async_generator, is_generator
 from haltable.breaker import Breaker
 from haltable.errors import ConfigurationError
@@ -65,7 +67,11 @@ class Bounded(_FunctionLike[P, R]):
             LoopHalted: if the loop ended without success.
         """
         run = self.loop.start_for(args, kwargs)
-        run.carry(Call.with_arguments(self._function, args, kwargs))
+        token = here.set(run)
+        try:
+            drive(run, Call.with_arguments(self._function, args, kwargs))
+        finally:
+            here.reset(token)
         result: R = run.unwrap()
         return result
 

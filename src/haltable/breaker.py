@@ -131,12 +131,12 @@ class Breaker:
     def heard(self, question: Question, answer: Answer, iteration: Iteration) -> Verdict | None:
         """Called with the answer to one of its questions.
 
-        By default a fault opens the breaker: a check that is broken is no
-        permission to go on.
+        By default a true answer means the question's own verdict, and a
+        fault opens the breaker: a check that is broken is no permission to go on.
         """
         del iteration
         if answer.fault is None:
-            return None
+            return question.verdict if answer.value else None
         return Trip(f"{question.name} raised {in_words(answer.fault)}")
 
     def limits(self) -> tuple[tuple[str, str], ...]:
@@ -216,7 +216,7 @@ class _Composite(Breaker):
 
     def asks(self) -> tuple[Question, ...]:
         return tuple(
-            attrs.evolve(question, name=f"{part.name}: {question.name}")
+            attrs.evolve(question, name=f"{part.name}: {question.name}", verdict=None)
             for part in self.parts
             for question in part.asks()
         )

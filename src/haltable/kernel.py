@@ -33,17 +33,7 @@ from haltable.plan import Asked, Plan
 from haltable.probe import Answer, Due
 from haltable.records import LoopRecord, new_record
 
-__all__ = ["Kernel", "Step"]
-
-_STATUS: dict[type[Done | GiveUp | Trip | Warn], Status] = {
-    Done: Status.SUCCEEDED,
-    GiveUp: Status.GAVE_UP,
-    Trip: Status.TRIPPED,
-}
-#: The counts of every run without a key: frozen, so one serves all.
-_NOTHING_COUNTED = new_record("")
-_ENDED_BY_ITSELF = (Outcome.RETURNED, Outcome.FAILED, Outcome.TRANSIENT)
-
+__all__ = ["GO", "HALT", "PAUSE", "RETURNED", "Kernel", "Step"]
 
 class Step(enum.Enum):
     """What comes next."""
@@ -53,73 +43,64 @@ class Step(enum.Enum):
     HALT = enum.auto()
 
 
+_STATUS: dict[type[Done | GiveUp | Trip | Warn], Status] = {
+    Done: Status.SUCCEEDED,
+    GiveUp: Status.GAVE_UP,
+    Trip: Status.TRIPPED,
+}
+#: The counts of every run without a key: frozen, so one serves all.
+_NOTHING_COUNTED = new_record("")
+_YES = Answer(True)
+# Looking a member up on its enum costs more than a whole comparison, and these
+# are looked at in every turn.
+GO, PAUSE, HALT = Step
+RETURNED, _FAILED, _TRANSIENT = Outcome.RETURNED, Outcome.FAILED, Outcome.TRANSIENT
+_STOPPED = Status.STOPPED
+_ENDED_BY_ITSELF = (Outcome.RETURNED, Outcome.FAILED, Outcome.TRANSIENT)
+
+
 class Kernel:
     """The mutable decisions of one run."""
 
-    __slots__ = (
-        "_at",
-        "_facts",
-        "_iteration",
-        "_quiet_starts",
-        "_quiet_time",
-        "_silent_starts",
-        "_silent_time",
-        "breath",
-        "_words",
-        "claim",
-        "claimed",
-        "counts",
-        "error",
-        "fence",
-        "key",
-        "loud",
-        "number",
-        "origin",
-        "outer_end",
-        "outcome",
-        "pause",
-        "plan",
-        "result",
-        "ruling",
-        "starts",
-        "stop",
-        "warnings",
-    )
+    # Most runs touch few of these, so first values are the class's.
+    #: The counts as the ledger has them; frozen, so one serves all that have none.
+    counts: LoopRecord = _NOTHING_COUNTED
+    #: The start that is open, or was the last.
+    starts: int = 0
+    #: Starts before this run; the number of an iteration is what came after.
+    base: int = 0
+    fence: int = 0
+    outcome: Outcome | None = None
+    result: object = None
+    error: BaseException | None = None
+    claim: Done | GiveUp | None = None
+    claimed: object = None
+    ruling: Ruling | None = None
+    #: Set by others, from any thread: how the run shall end at the next turn.
+    stop: Ruling | None = None
+    warnings: tuple[str, ...] = ()
+    pause: float = 0.0
+    #: The moment after which an outer run's deadline allows no start.
+    outer_end: float = math.inf
+    #: For how many seconds iterations may pass quietly without a full turn.
+    breath: float = math.inf
+    _words: tuple[tuple[str, Verdict], ...] = ()
+    _yes: Asked | None = None
+    _iteration: Iteration | None = None
+    #: What iterations made now would share; None once it may have changed.
+    _facts: Facts | None = None
+    _silent_starts: float = 0
+    _silent_time: float = 0.0
+    _quiet_starts: float = 0
+    _quiet_time: float = 0.0
 
     def __init__(self, plan: Plan, now: float, *, key: str | None, loud: bool) -> None:
         self.plan = plan
         self.key = key
         #: The moment at which the loop's live seconds were zero.
         self.origin = now
-        #: The moment after which an outer run's deadline allows no start.
-        self.outer_end = math.inf
         self.loud = loud or plan.loud
-        self.counts: LoopRecord = _NOTHING_COUNTED
-        self.starts = 0
-        #: Starts before this run; the number of an iteration is what came after.
-        self.number = 0
-        self.fence = 0
-        self.outcome: Outcome | None = None
-        self.result: object = None
-        self.error: BaseException | None = None
-        self.claim: Done | GiveUp | None = None
-        self.claimed: object = None
-        self.ruling: Ruling | None = None
-        #: Set by others, from any thread: how the run shall end at the next turn.
-        self.stop: Ruling | None = None
-        self.warnings: tuple[str, ...] = ()
-        self.pause = 0.0
-        self._iteration: Iteration | None = None
-        #: What iterations made now would share; None once it may have changed.
-        self._facts: Facts | None = None
-        self._words: list[tuple[str, Verdict]] = []
         self._at = now
-        self._silent_starts: float = 0
-        self._quiet_starts: float = 0
-        self._silent_time = now
-        self._quiet_time = now
-        #: For how many seconds iterations may pass quietly without a full turn.
-        self.breath = math.inf
 
     # The hot path -----------------------------------------------------------
 
@@ -139,20 +120,47 @@ class Kernel:
         """Makes the next iteration's end a full turn; callable from any thread."""
         self._quiet_starts = 0
 
+    def hold(self, asked: Asked, result: object) -> None:
+        """Notes that a quiet question was answered with yes, of an iteration that returned."""
+        self.outcome = RETURNED
+        self.result = result
+        self._yes = asked
+        self.hear(asked, _YES, None)
+
+    def rule_quietly(self) -> bool:
+        """Ends the run if the one thing said is a success, and nobody listens."""
+        yes = self._yes
+        if yes is None or yes.ruling is None or len(self._words) != 1 or self.claim is not None:
+            return False
+        if self.loud or self.outcome is not RETURNED:
+            return False
+        self.ruling = yes.ruling
+        return True
+
+    def begin_quietly(self, now: float) -> bool:
+        """Begins the first iteration if nobody can have a word on it."""
+        if self.loud or not self.plan.simple or self.stop is not None or now >= self.outer_end:
+            return False
+        self.starts = 1
+        self._silent_starts = self._quiet_starts = self.plan.quiet_starts
+        self._silent_time = min(self.origin + self.plan.quiet_elapsed, self.outer_end)
+        self._quiet_time = min(self._silent_time, now + self.breath)
+        return True
+
     # How iterations end -------------------------------------------------------
 
     def returned(self, result: object) -> None:
         """Notes that the body returned."""
-        self.outcome = Outcome.RETURNED
+        self.outcome = RETURNED
         self.result = result
 
     def failed(self, error: Exception) -> None:
         """Notes that an exception left the body."""
         transient = isinstance(error, self.plan.transient)
-        self.outcome = Outcome.TRANSIENT if transient else Outcome.FAILED
+        self.outcome = _TRANSIENT if transient else _FAILED
         self.error = error
         if isinstance(error, self.plan.fatal):
-            self._words.append(("fatal", GiveUp(in_words(error))))
+            self._words += (("fatal", GiveUp(in_words(error))),)
 
     def interrupted(self) -> None:
         """Notes that the iteration was neither a failure nor a success."""
@@ -164,7 +172,7 @@ class Kernel:
 
     def say(self, who: str, verdict: Verdict) -> None:
         """Notes a verdict from outside the breakers."""
-        self._words.append((who, verdict))
+        self._words += ((who, verdict),)
         self.interrupt_quiet()
 
     # A turn -------------------------------------------------------------------
@@ -180,7 +188,7 @@ class Kernel:
         plan, outcome = self.plan, self.outcome
         if outcome is None:
             untimed, moment = plan.at_start, Due.START
-        elif outcome is Outcome.RETURNED:
+        elif outcome is RETURNED:
             untimed, moment = plan.at_return, Due.RETURN
             if not each_asked and plan.each_return:
                 untimed = (*(asked for _, asked in plan.each_return), *untimed)
@@ -200,13 +208,18 @@ class Kernel:
 
     def subject(self) -> object:
         """Returns what the questions of this moment are about."""
-        if self.outcome is Outcome.RETURNED:
+        if self.outcome is RETURNED:
             return self.result
         return None if self.outcome is None else self.error
 
     def hear(self, asked: Asked, answer: Answer, verbs: Verbs | None) -> None:
         """Takes the answer to a question to the breaker that asked."""
-        breaker = asked.breaker
+        breaker, verdict = asked.breaker, asked.verdict
+        if verdict is not None and answer.fault is None:
+            if answer.value:
+                self._words += ((breaker.name, verdict),)
+                self._quiet_starts = 0
+            return
         ended = self.outcome is not None
         iteration = self._ended(verbs) if ended else self._make(verbs, self.starts + 1)
         try:
@@ -231,7 +244,7 @@ class Kernel:
         outcome, counts = self.outcome, self.counts
         self._at = now
         if outcome is not None:
-            if outcome is not Outcome.RETURNED or counts.row or counts.slips:
+            if outcome is not RETURNED or counts.row or counts.slips:
                 self.counts = settled(counts, outcome, elapsed=now - self.origin)
             self._weigh_claim()
             self._facts = None
@@ -240,21 +253,21 @@ class Kernel:
                 for breaker in self.plan.afters:
                     self._call(breaker, breaker.after, iteration)
         if self._rule():
-            return Step.HALT
-        if not last and self._look_ahead(now, verbs) is Step.HALT:
-            return Step.HALT
+            return HALT
+        if not last and self._look_ahead(now, verbs) is HALT:
+            return HALT
         delay = self.plan.delay
         if delay is None or outcome is None:
-            return Step.GO
+            return GO
         pause = delay.seconds(slips=self.counts.slips, chance=chance())
         end = min(self.origin + self.plan.time_limit, self.outer_end)
         self.pause = min(pause, max(0.0, end - now))
-        return Step.PAUSE if self.pause > 0 else Step.GO
+        return PAUSE if self.pause > 0 else GO
 
     def resume(self, now: float, verbs: Verbs | None) -> Step:
         """Says what comes after a pause."""
         self._at = now
-        return Step.HALT if self._rule() else self._look_ahead(now, verbs)
+        return HALT if self._rule() else self._look_ahead(now, verbs)
 
     def begin(self, now: float) -> None:
         """Begins the next iteration; its start is charged."""
@@ -274,7 +287,7 @@ class Kernel:
         """Takes over the counts and the live seconds of a key that ran before."""
         self.counts = record
         self.starts = record.starts
-        self.number = record.starts
+        self.base = record.starts
         self.origin = now - record.elapsed
         self._facts = None
 
@@ -305,7 +318,7 @@ class Kernel:
     @property
     def run_number(self) -> int:
         """The number of the newest iteration of this run; 0 before the first."""
-        return self.starts - self.number
+        return self.starts - self.base
 
     def newest_evidence(self) -> tuple[str, int] | None:
         """Returns the newest evidence that a breaker has seen, and the start it was seen at."""
@@ -343,21 +356,21 @@ class Kernel:
         # A full turn for another reason (a write, a listener) need not ask
         # breakers whose horizon says that they are silent.
         return (
-            self.outcome is not Outcome.RETURNED
+            self.outcome is not RETURNED
             or self.starts >= self._silent_starts
             or now >= self._silent_time
         )
 
     def _look_ahead(self, now: float, verbs: Verbs | None) -> Step:
         if now >= self.outer_end:
-            self._words.append(("outer", Trip("the deadline of the run around it has passed")))
+            self._words += (("outer", Trip("the deadline of the run around it has passed")),)
         elif self._surely_allowed(now):
-            return Step.GO
+            return GO
         if self.plan.befores:
             iteration = self._make(verbs, self.starts + 1)
             for breaker in self.plan.befores:
                 self._call(breaker, breaker.before, iteration)
-        return Step.HALT if self._rule() else Step.GO
+        return HALT if self._rule() else GO
 
     def _surely_allowed(self, now: float) -> bool:
         plan, counts = self.plan, self.counts
@@ -383,17 +396,17 @@ class Kernel:
         if isinstance(verdict, Warn):
             self.warnings = (*self.warnings, f"{breaker.name}: {verdict.reason}")
         elif isinstance(verdict, (Done, GiveUp, Trip)):
-            self._words.append((breaker.name, verdict))
+            self._words += ((breaker.name, verdict),)
         else:
             what = f"a hook returned {verdict!r}, which is no verdict and not None"
-            self._words.append((breaker.name, Trip(what)))
+            self._words += ((breaker.name, Trip(what)),)
 
     def _weigh_claim(self) -> None:
         claim = self.claim
         if claim is None:
             return
         if isinstance(claim, GiveUp) or not self.plan.judges_success:
-            self._words.append(("body", claim))
+            self._words += (("body", claim),)
         elif not any(isinstance(verdict, Done) for _, verdict in self._words):
             what = "body: it says it is done, but the success condition does not hold"
             self.warnings = (*self.warnings, what)
@@ -411,7 +424,7 @@ class Kernel:
         who, verdict = min(words, key=lambda word: PRECEDENCE.index(type(word[1])))
         # An operator's stop stands between giving up and tripping; one that leaves
         # the key open must not hide that a breaker has opened.
-        if stop is not None and stop.status is Status.STOPPED and isinstance(verdict, Trip):
+        if stop is not None and stop.status is _STOPPED and isinstance(verdict, Trip):
             self.ruling = stop
         else:
             self.ruling = Ruling(_STATUS[type(verdict)], who, verdict.reason)
@@ -419,7 +432,7 @@ class Kernel:
 
     def _ended(self, verbs: Verbs | None) -> Iteration:
         iteration, outcome = self.current(verbs), self.outcome
-        if outcome is Outcome.RETURNED:
+        if outcome is RETURNED:
             iteration.end(self._state_facts(), self._at, outcome, self.result, None)
         elif outcome is not None:
             iteration.end(self._state_facts(), self._at, outcome, None, self.error)
@@ -431,7 +444,7 @@ class Kernel:
     def _state_facts(self) -> Facts:
         counts, limit = self.counts, self.plan.limit
         self._facts = facts = Facts(
-            self.number,
+            self.base,
             None if limit is None else limit + counts.extension,
             self.key,
             self.fence,

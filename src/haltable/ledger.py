@@ -32,6 +32,7 @@ from haltable.model import Outcome, Ruling, Status
 from haltable.records import Act, LoopRecord, Owner, Running, StopRequest
 
 __all__ = [
+    "MINE",
     "Admission",
     "Free",
     "Held",
@@ -156,6 +157,10 @@ class Standing(enum.Enum):
     ENDED = "ended"
     #: An operator asks the owner to stop.
     STOP_ASKED = "stop asked"
+
+
+#: The common case, looked at in every write.
+MINE = Standing.MINE
 
 
 def standing(record: LoopRecord | None, *, token: str, epoch: int, starts: int) -> Standing:

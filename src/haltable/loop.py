@@ -281,7 +281,7 @@ class Loop:
     def start_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run:
         """Returns the handle of a new run, its key made from the body's arguments."""
         key = self._key
-        if callable(key):
+        if key is not None and callable(key):
             key = key(*args, **kwargs)
             check_key(key, self._settings.store or self._settings.async_store)
         return Run(self._settings, key)

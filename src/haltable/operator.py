@@ -16,7 +16,7 @@ import attrs
 
 from haltable import _owner, _watch, ledger
 from haltable._policy import check_store
-from haltable._state import NAMESPACE
+from haltable._recording import NAMESPACE
 from haltable.errors import ConfigurationError, StoreError
 from haltable.model import Status
 from haltable.records import Act, LoopRecord, decode_loop, encode_loop, encode_past

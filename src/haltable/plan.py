@@ -16,6 +16,7 @@ import attrs
 
 from haltable.backoff import Backoff, Delay
 from haltable.breaker import Breaker
+from haltable.model import Done, Ruling, Status, Verdict
 from haltable.probe import Due, Question
 
 __all__ = ["Asked", "Plan"]
@@ -28,6 +29,16 @@ class Asked:
     breaker: Breaker
     question: Question
     ask: Callable[[Any], object]
+    #: What a true answer means, if the breaker need not be told.
+    verdict: Verdict | None
+    #: The ruling that a true answer is, if it is a success.
+    ruling: Ruling | None = attrs.field(init=False)
+
+    @ruling.default
+    def _as_ruling(self) -> Ruling | None:
+        if not isinstance(self.verdict, Done):
+            return None
+        return Ruling(Status.SUCCEEDED, self.breaker.name, self.verdict.reason)
 
     @property
     def blocks(self) -> bool:
@@ -61,6 +72,7 @@ class Plan:
         quiet_elapsed: the live seconds below which none does.
         stateful: whether each run needs breakers of its own.
         limits: all limits as pairs of words.
+        simple: whether nobody has a word before the first iteration.
     """
 
     breakers: tuple[Breaker, ...]
@@ -82,6 +94,7 @@ class Plan:
     quiet_elapsed: float
     stateful: bool
     limits: tuple[tuple[str, str], ...]
+    simple: bool
 
     @classmethod
     def of(
@@ -93,7 +106,7 @@ class Plan:
         fatal: tuple[type[Exception], ...],
     ) -> Plan:
         """Compiles the breakers."""
-        asked = [Asked(b, question, question.ask) for b in breakers for question in b.asks()]
+        asked = [Asked(b, q, q.ask, q.verdict if q.quiet else None) for b in breakers for q in b.asks()]
         untimed = [a for a in asked if not a.question.timed]
         returns = [a for a in untimed if Due.RETURN in a.question.due]
         loud_returns = tuple(a for a in returns if not a.question.quiet)
@@ -104,12 +117,14 @@ class Plan:
         limits = [b.start_limit for b in breakers]
         times = [b.time_limit for b in breakers]
         due = [a.breaker.due_at(a.question) for a in timed]
+        stateful = any(breaker.stateful for breaker in breakers)
+        at_start = tuple(a for a in untimed if Due.START in a.question.due)
         return cls(
             breakers=breakers,
             delay=delay,
             transient=transient,
             fatal=fatal,
-            at_start=tuple(a for a in untimed if Due.START in a.question.due),
+            at_start=at_start,
             each_return=tuple((a.ask, a) for a in returns if a.question.quiet),
             at_return=loud_returns,
             at_failure=tuple(a for a in untimed if Due.FAILURE in a.question.due),
@@ -122,7 +137,8 @@ class Plan:
             time_limit=min((t for t in times if t is not None), default=math.inf),
             quiet_starts=min((h.starts for h in known), default=math.inf) if silent else 0,
             quiet_elapsed=min([h.elapsed for h in known] + due, default=math.inf),
-            stateful=any(breaker.stateful for breaker in breakers),
+            stateful=stateful,
+            simple=silent and not stateful and not at_start and not timed,
             limits=tuple(limit for breaker in breakers for limit in breaker.limits()),
         )
 

@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 import attrs
 
 from haltable.errors import ConfigurationError
+from haltable.model import Verdict
 
 __all__ = ["Answer", "Condition", "Due", "Evidence", "Predicate", "Question", "as_condition"]
 
@@ -46,6 +47,8 @@ class Question:
         due: the moments at which it may be asked.
         timed: if true, it is asked only when the breaker's ``due_at`` says so.
         quiet: if true, a false answer says nothing and the breaker is not told.
+        verdict: for a quiet question, what a true answer means; with it the
+            breaker need not be told that one either.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Question:
     due: Due = Due.END
     timed: bool = False
     quiet: bool = False
+    verdict: Verdict | None = None
 
 
 @attrs.frozen

@@ -38,8 +38,6 @@ class Run(AsyncVerbs):
     A run is used once.
     """
 
-    __slots__ = ()
-
     # A body of the caller's ---------------------------------------------------------
 
     @overload

@@ -10,14 +10,13 @@ from __future__ import annotations
 import math
 import os
 import shlex
-import subprocess
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import attrs
 
-from haltable._process_group import aend, end, start, wait
+from haltable.bodies import _child_sync
 from haltable.bodies._excerpt import Excerpt
-from haltable.bodies._pipe import Pipe
 from haltable.bodies.command_failed import CommandFailed
 from haltable.bodies.completed import Completed
 from haltable.body import Body
@@ -26,17 +25,14 @@ from haltable.iteration import Iteration
 
 __all__ = ["Command"]
 
-#: Seconds between two looks whether a silent child is still there.
-_TICK = 0.1
-
 
 def _words(argv: Sequence[str | os.PathLike[str]]) -> tuple[str, ...]:
     try:
         words = () if isinstance(argv, str) else tuple(os.fspath(word) for word in argv)
-        if words and words[0] and not any("\0" in word for word in words):
+        if words and words[0] and "\0" not in "".join(words):
             return words
     except TypeError:
-        pass  # No sequence, or something in it is no string.
+        pass  # No sequence, or not of strings.
     raise ConfigurationError(
         f"Command({argv!r}): give the program and its arguments as a list of strings "
         'without NUL; for a line of shell, ["sh", "-c", line]'
@@ -44,16 +40,45 @@ def _words(argv: Sequence[str | os.PathLike[str]]) -> tuple[str, ...]:
 
 
 def _directory(cwd: str | os.PathLike[str] | None) -> str | None:
-    return None if cwd is None else os.fspath(cwd)
+    try:
+        path = None if cwd is None else os.fspath(cwd)
+        if path is None or (path and "\0" not in path):
+            return path
+    except TypeError:
+        pass  # No path, or one of bytes.
+    raise ConfigurationError(f"Command(cwd={cwd!r}): give a directory, or None for ours")
 
 
-def _copy(env: Mapping[str, str] | None) -> dict[str, str] | None:
-    return None if env is None else dict(env)
+def _copied(env: Mapping[str, str] | None) -> Mapping[str, str] | None:
+    try:
+        copy = None if env is None else dict(env)
+        if copy is None or not any("\0" in "".join(pair) for pair in copy.items()):
+            return copy
+    except (TypeError, ValueError):
+        pass  # No mapping, or not of strings.
+    # The value may be a secret: it is not shown.
+    raise ConfigurationError("Command(env=...): give a mapping of strings without NUL, or None")
+
+
+def _seconds(instance: Command, attribute: attrs.Attribute[Any], value: Any) -> None:
+    del instance
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+        raise ConfigurationError(
+            f"Command({attribute.name}={value!r}): give seconds, a finite number of at least 0"
+        )
+
+
+def _size(instance: Command, attribute: attrs.Attribute[Any], value: Any) -> None:
+    del instance
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigurationError(
+            f"Command({attribute.name}={value!r}): give a number of bytes, at least 1"
+        )
 
 
 @attrs.frozen(eq=False)
 class Command(Body):
-    """Runs a program as the body: exit status 0 is a result, anything else a failure.
+    r"""Runs a program as the body: exit status 0 is a result, anything else a failure.
 
     The child has no input and leads a process group of its own.  What it and its
     children print is kept in bounded memory.  When it ends, whatever it left
@@ -86,92 +111,49 @@ class Command(Body):
         >>> from haltable.bodies import Command
         >>> report = Loop(IterationCap(1)).run(Command(["sh", "-c", "echo $HALTABLE_ITERATION"]))
         >>> report.result.text
-        '1\\n'
+        '1\n'
     """
 
     argv: tuple[str, ...] = attrs.field(converter=_words)
     cwd: str | None = attrs.field(default=None, kw_only=True, converter=_directory)
     env: Mapping[str, str] | None = attrs.field(
-        default=None, kw_only=True, converter=_copy, repr=False
+        default=None, kw_only=True, converter=_copied, repr=False
     )
-    grace: float = attrs.field(default=1.0, kw_only=True)
-    output_limit: int = attrs.field(default=64 * 1024, kw_only=True)
-
-    @grace.validator
-    def _check_grace(self, attribute: attrs.Attribute[float], value: object) -> None:
-        del attribute
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not number or not 0 <= value < math.inf:
-            raise ConfigurationError(
-                f"Command(grace={value!r}): give seconds, a finite number of at least 0"
-            )
-
-    @output_limit.validator
-    def _check_output_limit(self, attribute: attrs.Attribute[int], value: object) -> None:
-        del attribute
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise ConfigurationError(
-                f"Command(output_limit={value!r}): give a number of bytes, at least 1"
-            )
+    grace: float = attrs.field(default=1.0, kw_only=True, validator=_seconds)
+    output_limit: int = attrs.field(default=64 * 1024, kw_only=True, validator=_size)
 
     def __call__(self, iteration: Iteration) -> Completed:
         """Runs the command once and waits for it."""
         output = Excerpt(self.output_limit)
-        with Pipe() as pipe:
-            try:
-                process = start(
-                    self.argv, output=pipe.writer, cwd=self.cwd, env=self._environment(iteration)
-                )
-            except OSError as error:
-                raise self._not_started(error) from error
-            try:
-                pipe.close_writer()
-                while process.poll() is None and not pipe.ended:
-                    pipe.wait(_TICK)
-                    output.add(pipe.read())
-                wait(process)
-                output.add(pipe.rest())
-            finally:
-                end(process, self.grace)
-        return self._completed(process.returncode, output)
+        try:
+            status = _child_sync.run(
+                self.argv,
+                cwd=self.cwd,
+                env=self._environment(iteration),
+                grace=self.grace,
+                output=output,
+            )
+        except OSError as error:
+            raise self._not_started(error) from error
+        return self._ended(status, output)
 
     async def acall(self, iteration: Iteration) -> Completed:
         """Runs the command once without blocking the event loop."""
-        import anyio
+        # Whoever is here has an event loop; in a sync loop nobody loads one.
+        from haltable.bodies import _child_async
 
         output = Excerpt(self.output_limit)
-        with Pipe() as pipe:
-            try:
-                # Cancelled half-way, some event loops would lose the child.
-                with anyio.CancelScope(shield=True):
-                    process = await anyio.open_process(
-                        self.argv,
-                        stdin=subprocess.DEVNULL,
-                        stdout=pipe.writer,
-                        stderr=pipe.writer,
-                        cwd=self.cwd,
-                        env=self._environment(iteration),
-                        start_new_session=True,
-                    )
-            except OSError as error:
-                raise self._not_started(error) from error
-            try:
-                pipe.close_writer()
-                async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(self._listen, pipe, output)
-                    await process.wait()
-                    tasks.cancel_scope.cancel()
-                output.add(pipe.rest())
-            finally:
-                await aend(process, self.grace)
-        return self._completed(process.returncode, output)
-
-    async def _listen(self, pipe: Pipe, output: Excerpt) -> None:
-        import anyio
-
-        while not pipe.ended:
-            await anyio.wait_readable(pipe.reader)
-            output.add(pipe.read())
+        try:
+            status = await _child_async.run(
+                self.argv,
+                cwd=self.cwd,
+                env=self._environment(iteration),
+                grace=self.grace,
+                output=output,
+            )
+        except OSError as error:
+            raise self._not_started(error) from error
+        return self._ended(status, output)
 
     def _environment(self, iteration: Iteration) -> dict[str, str]:
         environment = dict(os.environ if self.env is None else self.env)
@@ -188,8 +170,7 @@ class Command(Body):
         what = error.strerror if error.filename is None else f"{error.strerror}: {error.filename}"
         return CommandFailed(Completed(self.argv, status, b""), what)
 
-    def _completed(self, status: int | None, output: Excerpt) -> Completed:
-        assert status is not None
+    def _ended(self, status: int, output: Excerpt) -> Completed:
         completed = Completed(self.argv, status, bytes(output), output.left_out)
         if status != 0:
             raise CommandFailed(completed)

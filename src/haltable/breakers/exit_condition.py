@@ -12,9 +12,8 @@ import attrs
 
 from haltable.breaker import Breaker, Horizon
 from haltable.errors import ConfigurationError
-from haltable.iteration import Iteration
 from haltable.model import Done, GiveUp, Verdict
-from haltable.probe import Answer, Condition, Due, Question, as_condition
+from haltable.probe import Condition, Due, Question, as_condition
 
 __all__ = ["ExitCondition"]
 
@@ -58,8 +57,6 @@ class ExitCondition(Breaker):
     give_up: Condition | None = attrs.field(
         default=None, kw_only=True, converter=_condition("give_up")
     )
-    _success_verdict: Done = attrs.field(init=False)
-    _give_up_verdict: GiveUp = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         if self.success is None and self.give_up is None:
@@ -67,14 +64,6 @@ class ExitCondition(Breaker):
                 "ExitCondition(): name at least one of success= and give_up=, "
                 "else it could never speak"
             )
-
-    @_success_verdict.default
-    def _name_success(self) -> Done:
-        return Done(f"{self.success} holds")
-
-    @_give_up_verdict.default
-    def _name_give_up(self) -> GiveUp:
-        return GiveUp(f"{self.give_up} holds")
 
     @property
     def stateful(self) -> bool:
@@ -89,24 +78,22 @@ class ExitCondition(Breaker):
     def asks(self) -> tuple[Question, ...]:
         """Returns one question for each condition and moment."""
         questions: list[Question] = []
+        verdicts: dict[str, Verdict] = {
+            "success": Done(f"{self.success} holds"),
+            "give_up": GiveUp(f"{self.give_up} holds"),
+        }
         for name, condition in (("success", self.success), ("give_up", self.give_up)):
             if condition is None:
                 continue
             for moment in (Due.START, Due.RETURN, Due.FAILURE):
                 if moment in condition.due:
                     ask = condition.question_at(moment)
-                    questions.append(Question(name, ask, moment, quiet=True))
+                    questions.append(
+                        Question(name, ask, moment, quiet=True, verdict=verdicts[name])
+                    )
         return tuple(questions)
 
     def horizon(self, extension: int) -> Horizon | None:
         """Says that its hooks never speak: only answers make it."""
         del extension
         return Horizon()
-
-    def heard(self, question: Question, answer: Answer, iteration: Iteration) -> Verdict | None:
-        """Rules on a condition that holds; a broken one opens the breaker."""
-        if answer.fault is not None:
-            return super().heard(question, answer, iteration)
-        if not answer.value:
-            return None
-        return self._success_verdict if question.name == "success" else self._give_up_verdict

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from haltable.errors import StoreError
 
-__all__ = ["is_passing", "store_error"]
+__all__ = ["is_busy", "is_passing", "refusal", "store_error"]
 
 _BUSY, _LOCKED, _PROTOCOL, _FULL = 5, 6, 15, 13
 
@@ -68,3 +68,15 @@ def store_error(path: str, act: str, error: Exception, *, writes: bool) -> Store
     name = getattr(error, "sqlite_errorname", None) or type(error).__name__
     message = f"SQLite database {path!r} {meaning} ({name}: {error}; tried to {act})"
     return StoreError(message, outcome="refused" if certain else "unknown")
+
+
+def refusal(path: str, what: str, error: OSError | None = None) -> StoreError:
+    """Makes the `StoreError` for what was noticed before anything was sent.
+
+    Args:
+        path: the database file.
+        what: what is the matter with it, as a predicate.
+        error: what the system said, if it did.
+    """
+    cause = "" if error is None else f" ({error.strerror})"
+    return StoreError(f"SQLite database {path!r} {what}{cause}", outcome="refused")

@@ -8,42 +8,30 @@ It knows the file and its marks, and nothing of keys and versions.  Two rules:
    which only the parent has.  The first other process that closes the file then
    removes the write-ahead log under the child, and what the child wrote with it.
 2. Before each use the file at the path is compared with the one that is open:
-   SQLite would go on for ever, with success, on a file that was deleted.
+   SQLite would go on for ever, with success, on a file that was deleted; and it
+   would play the log of a file that was replaced into the one that replaced it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import sqlite3
 import stat
 import threading
-import time
 from pathlib import Path
 
 from haltable.errors import StoreError
 from haltable.stores._forks import close_before_fork
-from haltable.stores._sqlite_faults import is_busy, is_passing, store_error
+from haltable.stores._sqlite_faults import is_passing, refusal, store_error
+from haltable.stores._sqlite_form import prepare
 
 __all__ = ["SQLiteFile"]
 
-#: "halt" in ASCII: what SQLite's application_id is in a database of ours.
-_APPLICATION = 0x68616C74
-#: The number of the table's form, kept as SQLite's user_version.
-_FORM = 1
-_SECONDS_BETWEEN_TRIES = 0.01
+_LOG_HEADER = 32
 #: More than a call may wait for a lock, so that a fork finds the file at rest.
 _SECONDS_TO_FINISH = 1.0
-
-_TABLE = """
-CREATE TABLE IF NOT EXISTS haltable (
-    key TEXT PRIMARY KEY NOT NULL,
-    version INTEGER NOT NULL,
-    boot INTEGER NOT NULL,
-    written REAL NOT NULL,
-    value BLOB
-)
-"""
 
 
 class SQLiteFile:
@@ -66,6 +54,10 @@ class SQLiteFile:
         "_device",
         "_inherited",
         "_inode",
+        "_log",
+        "_log_inode",
+        "_lost",
+        "_stale",
         "_status",
         "_synchronous",
         "lock",
@@ -82,7 +74,12 @@ class SQLiteFile:
         self._closed = False
         self._connection: sqlite3.Connection | None = None
         self._inherited: sqlite3.Connection | None = None
-        self._device = self._inode = 0
+        self._device = self._inode = self._log_inode = 0
+        self._log = Path(f"{path}-wal")
+        # The file that was open when there was none at the path any more.
+        self._lost: tuple[int, int] | None = None
+        # How the log of a file that was replaced begins.
+        self._stale: bytes | None = None
         close_before_fork(self)
 
     def __del__(self) -> None:
@@ -124,13 +121,15 @@ class SQLiteFile:
         try:
             found = self._status()
         except OSError as error:
-            self._drop()
-            raise self._refusal("is gone: it was deleted or moved while in use", error) from error
-        if found.st_ino != self._inode or found.st_dev != self._device:
-            self._drop()
-            message = "is another file than before: it was replaced while in use"
-            raise self._refusal(message)
-        return connection
+            # The connection stays, so that the file is known again if it comes back.
+            self._lost = self._lost or (self._device, self._inode)
+            self._inode = -1
+            raise refusal(
+                self.path, "is gone: it was deleted or moved while in use", error
+            ) from error
+        if found.st_ino == self._inode and found.st_dev == self._device:
+            return connection
+        return self._other(connection, found)
 
     def failure(self, act: str, error: Exception, *, writes: bool) -> StoreError:
         """Makes the `StoreError` for what the connection raised, and drops what may be broken.
@@ -174,43 +173,75 @@ class SQLiteFile:
 
     def _open(self) -> sqlite3.Connection:
         if self._closed:
-            raise self._refusal("was closed: this store is no longer usable")
+            raise refusal(self.path, "was closed: this store is no longer usable")
         if self._inherited is not None:
             message = (
                 "was in use by another thread, for too long, when this process was forked; "
                 "SQLite cannot be used safely here: start the process afresh (spawn)"
             )
-            raise self._refusal(message)
+            raise refusal(self.path, message)
         before = self._look()
         connection = self._connect("rw")
         after = self._look()
         if (before.st_dev, before.st_ino) != (after.st_dev, after.st_ino):
             connection.close()
-            raise self._refusal("was replaced while it was being opened")
+            raise refusal(self.path, "was replaced while it was being opened")
         self._device, self._inode = after.st_dev, after.st_ino
+        with contextlib.suppress(OSError):
+            self._log_inode = self._log.stat().st_ino
+        self._lost = None
         self._connection = connection
         return connection
+
+    def _other(self, connection: sqlite3.Connection, found: os.stat_result) -> sqlite3.Connection:
+        """Returns the connection to use when the file at the path is not the one looked for."""
+        lost, self._lost = self._lost, None
+        if lost is not None and lost == (found.st_dev, found.st_ino):
+            self._device, self._inode = lost
+            return connection
+        with contextlib.suppress(OSError):
+            found = self._log.stat()
+            if found.st_ino == self._log_inode and found.st_size:
+                self._stale = self._beginning_of_log()
+        self._drop()
+        # Whoever was told that the file is gone knows that another one is another one.
+        if lost is None:
+            raise refusal(self.path, "is another file than before: it was replaced while in use")
+        return self._open()
 
     def _look(self) -> os.stat_result:
         try:
             return self._status()
         except OSError as error:
             message = "is not there; it is never made anew without a new SQLiteStore(create=True)"
-            raise self._refusal(message, error) from error
+            raise refusal(self.path, message, error) from error
 
     def _refuse_remains(self) -> None:
-        # SQLite throws the write-ahead log of an empty file away, and with it all
-        # that a file which was cut to nothing could still be restored from.
-        log = Path(self.path + "-wal")
+        if self._stale is not None and self._stale == self._beginning_of_log():
+            message = (
+                f"was replaced, but {str(self._log)!r} is still the log of the old file; "
+                "with both, SQLite would mix the two: take the log away"
+            )
+            raise refusal(self.path, message)
+        self._stale = None
         try:
             found = self._status()
-            cut = found.st_size == 0 and log.stat().st_size > 0
         except OSError:
             return
         if not stat.S_ISREG(found.st_mode):
-            raise self._refusal("is no regular file")
-        if cut:
-            raise self._refusal(f"is empty, but {str(log)!r} is not: it was cut short")
+            raise refusal(self.path, "is no regular file")
+        # SQLite throws the log of an empty file away, and with it all that a file
+        # which was cut to nothing could still be restored from.
+        if found.st_size == 0 and self._beginning_of_log():
+            raise refusal(self.path, f"is empty, but {str(self._log)!r} is not: it was cut short")
+
+    def _beginning_of_log(self) -> bytes:
+        """Returns the log's header, whose salt no other log has; nothing if there is no log."""
+        try:
+            with self._log.open("rb") as log:
+                return log.read(_LOG_HEADER)
+        except OSError:
+            return b""
 
     def _connect(self, mode: str) -> sqlite3.Connection:
         self._refuse_remains()
@@ -225,7 +256,13 @@ class SQLiteFile:
         except Exception as error:
             raise store_error(self.path, "open it", error, writes=False) from error
         try:
-            self._prepare(connection, create=mode == "rwc")
+            prepare(
+                connection,
+                self.path,
+                create=mode == "rwc",
+                synchronous=self._synchronous,
+                busy_timeout=self._busy_timeout,
+            )
         except StoreError:
             connection.close()
             raise
@@ -236,55 +273,3 @@ class SQLiteFile:
             connection.close()
             raise
         return connection
-
-    def _prepare(self, connection: sqlite3.Connection, *, create: bool) -> None:
-        marks = self._marks(connection)
-        if marks == (0, 0, 0):
-            if not create:
-                raise self._refusal("is empty: it holds no table of haltable")
-            self._write_ahead(connection)
-            self._initialise(connection)
-            marks = self._marks(connection)
-        application, form, _ = marks
-        if application != _APPLICATION:
-            raise self._refusal("belongs to another application: give haltable a file of its own")
-        if form != _FORM:
-            raise self._refusal(f"has form {form}, this version of haltable reads form {_FORM}")
-        self._write_ahead(connection)
-        connection.execute(f"PRAGMA synchronous={self._synchronous}")
-        # Where a plain fsync leaves data in the drive's cache (macOS); elsewhere nothing.
-        connection.execute("PRAGMA fullfsync=1")
-
-    @staticmethod
-    def _marks(connection: sqlite3.Connection) -> tuple[int, int, int]:
-        """Returns the application's number, the form's, and how many things the schema holds."""
-        (application,) = connection.execute("PRAGMA application_id").fetchone()
-        (form,) = connection.execute("PRAGMA user_version").fetchone()
-        (things,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        return application, form, things
-
-    def _initialise(self, connection: sqlite3.Connection) -> None:
-        # One transaction, so that a kill leaves an empty database or a whole one.
-        connection.execute("BEGIN IMMEDIATE")
-        connection.execute(_TABLE)
-        connection.execute(f"PRAGMA application_id={_APPLICATION}")
-        connection.execute(f"PRAGMA user_version={_FORM}")
-        connection.execute("COMMIT")
-
-    def _write_ahead(self, connection: sqlite3.Connection) -> None:
-        # SQLite does not wait for this switch as it does for a statement.
-        until = time.monotonic() + self._busy_timeout
-        mode = None
-        while mode is None:
-            try:
-                (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
-            except Exception as error:
-                if not is_busy(error) or time.monotonic() > until:
-                    raise
-                time.sleep(_SECONDS_BETWEEN_TRIES)
-        if mode != "wal":
-            raise self._refusal(f"cannot keep a write-ahead log here (journal mode {mode!r})")
-
-    def _refusal(self, what: str, error: OSError | None = None) -> StoreError:
-        cause = "" if error is None else f" ({error.strerror})"
-        return StoreError(f"SQLite database {self.path!r} {what}{cause}", outcome="refused")

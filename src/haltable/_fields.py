@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+"""The fields of a run, and the frozen settings that all runs of a loop share.
+
+Values and their first values only; what is done with them is in the rooms
+that build on this one.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import attrs
+
+from haltable._book import Book
+from haltable.clock import Clock
+from haltable.kernel import Kernel, Step
+from haltable.ledger import Standing
+from haltable.model import Outcome
+from haltable.plan import Plan
+from haltable.recollection import Recollection
+from haltable.records import LoopRecord
+from haltable.sink import Sink
+from haltable.store import AsyncStore, Store
+
+__all__ = ["RunFields", "Settings"]
+
+
+@attrs.frozen(eq=False)
+class Settings:
+    """A loop's configuration, shared by all of its runs."""
+
+    plan: Plan
+    name: str
+    store: Store | None
+    async_store: AsyncStore | None
+    sinks: tuple[Sink, ...]
+    clock: Clock
+    own_clock: bool
+    lease: float
+    max_hold: float | None
+    grace: float
+
+
+class RunFields:
+    """What changes in one execution of a loop, and what it starts as.
+
+    Most runs touch few of these, so the defaults are the class's: a call of a
+    decorated function pays for what it uses.
+    """
+
+    settings: Settings
+    kernel: Kernel
+    clock: Clock
+    now: Callable[[], float]
+    key: str | None = None
+    listening: bool = False
+    #: The run whose body this one was begun in.
+    outer: RunFields | None = None
+
+    # How far it is.
+    begun: bool = False
+    ran: bool = False
+    finished: bool = False
+    step: Step | None = None
+    ended_at: float | None = None
+
+    # How it is driven.
+    entered: bool = False
+    in_block: bool = False
+    looping: bool = False
+    single_step: bool = False
+    previous: Any = None
+    turnstile: Any = None
+    breath_at: float = 0.0
+
+    # How it is reached from outside.
+    waker: Callable[[], None] | None = None
+    #: Interrupts the running body; None where the mode cannot.
+    interrupter: Callable[[], None] | None = None
+    interrupted_by_us: bool = False
+
+    # Its record, if it has a key.
+    book: Book | None = None
+    lock: threading.Lock | None = None
+    async_lock: AbstractAsyncContextManager[object] | None = None
+    memory: Recollection
+    apart: Recollection
+    apart_version: int = 0
+    apart_stored_text: str = "{}"
+    verb_at: float = 0.0
+    #: How an iteration ended that the record does not know of yet.
+    unsettled: Outcome | None = None
+    #: Standings of the claim over which the run's last write goes all the same.
+    overruled: frozenset[Standing] = frozenset()
+
+    # What its report says beyond the kernel.
+    fault: BaseException | None = None
+    pending: Any = None
+    durable: bool = False
+    retry_after: float | None = None
+    stored_result: LoopRecord | None = None

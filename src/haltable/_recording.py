@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: MIT
+"""Prepares every write of a run's record, as a ledger function of what is there.
+
+It does no I/O: the drivers send what is prepared here.  What a look at the
+record means for the run is said here too.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import attrs
+
+from haltable import ledger
+from haltable._book import Book, Change
+from haltable._fields import RunFields
+from haltable.breaker import in_words
+from haltable.ledger import Standing
+from haltable.model import Outcome, Ruling, Status, Trip
+from haltable.recollection import Unstorable
+from haltable.records import RESULT_LIMIT, Apart, LoopRecord
+
+__all__ = ["NAMESPACE", "Recording"]
+
+NAMESPACE = "haltable"
+
+
+class Recording(RunFields):
+    """A run as the writer of its record."""
+
+    @property
+    def label(self) -> str:
+        """What receipts and events call the loop."""
+        return self.settings.name if self.key is None else self.key
+
+    @property
+    def store_key(self) -> str:
+        """Where the loop's record lies."""
+        return f"{NAMESPACE}/loop/{self.key}"
+
+    @property
+    def apart_key(self) -> str:
+        """Where the breakers' large memory lies."""
+        return f"{NAMESPACE}/apart/{self.key}"
+
+    def charging(self, moment: float) -> Change:
+        """Returns the write that ends the last iteration and charges the next."""
+        book, lease = self.keyed_book(), self.settings.lease
+        outcome, elapsed = self.unsettled, self.kernel.elapsed(moment)
+
+        def charge(record: LoopRecord) -> LoopRecord:
+            if outcome is not None:
+                record = ledger.settled(record, outcome, elapsed=elapsed)
+            record = ledger.charged(record, book.owner, lease=lease, elapsed=elapsed)
+            return self._with_past(record)
+
+        return charge
+
+    def pausing(self, moment: float, wait: float) -> Change:
+        """Returns the write that ends the last iteration and keeps the key for the next."""
+        book, lease = self.keyed_book(), self.settings.lease
+        outcome, elapsed = self.unsettled, self.kernel.elapsed(moment)
+
+        def pause(record: LoopRecord) -> LoopRecord:
+            record = ledger.settled(record, outcome, elapsed=elapsed, wait=wait)
+            return self._with_past(ledger.held(record, book.owner, lease=lease, pausing=True))
+
+        return pause
+
+    def renewing(self, moment: float) -> Change:
+        """Returns the write that renews the lease and notes the live seconds."""
+        book, lease = self.keyed_book(), self.settings.lease
+        elapsed = self.kernel.elapsed(moment)
+
+        def renew(record: LoopRecord) -> LoopRecord:
+            pausing = record.running is not None and record.running.pausing
+            record = attrs.evolve(record, elapsed=elapsed)
+            return ledger.held(record, book.owner, lease=lease, pausing=pausing)
+
+        return renew
+
+    def releasing(self, moment: float, wait: float = 0.0) -> Change:
+        """Returns the write that ends the last iteration and gives the key back."""
+        outcome, elapsed = self.unsettled, self.kernel.elapsed(moment)
+
+        def release(record: LoopRecord) -> LoopRecord:
+            record = ledger.settled(record, outcome, elapsed=elapsed, wait=wait)
+            return self._with_past(ledger.released(record))
+
+        return release
+
+    def judging(self, moment: float, ruling: Ruling) -> Change:
+        """Returns the write that ends the last iteration and makes the key terminal."""
+        outcome, elapsed = self.unsettled, self.kernel.elapsed(moment)
+        result, lost = (
+            _as_json(self.kernel.result) if ruling.status is Status.SUCCEEDED else (None, None)
+        )
+
+        def judge(record: LoopRecord) -> LoopRecord:
+            if outcome is not None:
+                record = ledger.settled(record, outcome, elapsed=elapsed)
+            record = self._with_past(record)
+            past = attrs.evolve(record.past, result=result, result_lost=lost)
+            return ledger.judged(attrs.evolve(record, past=past), ruling, elapsed=elapsed)
+
+        return judge
+
+    def closing(self, moment: float, wait: float) -> Change:
+        """Returns the run's last write, by how it ends."""
+        ruling = self.kernel.ruling
+        if Standing.RESET in self.overruled:
+            return ledger.released  # Counts of another epoch are not ours to touch.
+        if ruling is not None and ruling.status.terminal:
+            return self.judging(moment, ruling)
+        return self.releasing(moment, wait)
+
+    @property
+    def owes_a_write(self) -> bool:
+        """Whether the run's end is to be recorded."""
+        ruling = self.kernel.ruling
+        if self.finished or ruling is None:
+            return False
+        book = self.keyed_book()
+        if book.claimed:
+            return book.standing not in (Standing.TAKEN, Standing.ENDED)
+        return ruling.status.terminal
+
+    def bow_to(self, standing: Standing) -> bool:
+        """Ends the run as its claim demands; returns whether the verdict it had stays.
+
+        The first verdict written stands, so what another wrote goes before
+        ours; an operator's request does not go before a verdict.
+        """
+        kernel = self.kernel
+        ruling = kernel.ruling
+        self.overruled |= {standing}
+        if standing is Standing.STOP_ASKED and ruling is not None and ruling.status.terminal:
+            return True
+        kernel.ruling = self.ruling_for(standing)
+        return standing in (Standing.STOP_ASKED, Standing.LOST, Standing.BACKWARDS)
+
+    def keyed_book(self) -> Book:
+        """Returns the book of a run with a key."""
+        if self.book is None:
+            raise AssertionError("only a run with a key has a book")
+        return self.book
+
+    def _with_past(self, record: LoopRecord) -> LoopRecord:
+        past, kernel = record.past, self.kernel
+        changes: dict[str, Any] = {}
+        if past.memory != self.memory.text:
+            changes["memory"] = self.memory.text
+        if self.unsettled in (Outcome.FAILED, Outcome.TRANSIENT) and kernel.error is not None:
+            changes["error"] = in_words(kernel.error)
+            changes["error_start"] = kernel.starts
+        evidence = kernel.newest_evidence()
+        if evidence is not None and evidence != (past.evidence, past.evidence_start):
+            changes["evidence"], changes["evidence_start"] = evidence
+        limits = self.settings.plan.limits
+        if past.limits != limits:
+            changes["limits"] = limits
+        return attrs.evolve(record, past=attrs.evolve(past, **changes)) if changes else record
+
+    # What a look at the record means ----------------------------------------------
+
+    def ruling_for(self, standing: Standing) -> Ruling:
+        """Returns how the run ends when its claim stands like this."""
+        record = self.keyed_book().record
+        past = record.past
+        last = past.history[-1] if past.history else None
+        by = "an operator" if last is None else f"{last.by}: {last.why}"
+        if standing is Standing.STOP_ASKED and past.stop is not None:
+            return ledger.stopped_by(past.stop.by, past.stop.why)
+        if standing is Standing.ENDED and past.ruling is not None:
+            return past.ruling
+        if standing is Standing.RESET:
+            return Ruling(Status.OPEN, "operator", f"the key was reset by {by}")
+        if standing is Standing.LOST:
+            return Ruling(Status.TRIPPED, "store", "lost state: the record this run wrote is gone")
+        if standing is Standing.BACKWARDS:
+            book = self.keyed_book()
+            return Ruling(
+                Status.TRIPPED,
+                "store",
+                f"the record went backwards: epoch {record.epoch}, {record.starts} starts, after "
+                f"epoch {book.charged_epoch}, {book.charged_starts} starts",
+            )
+        holder = "another run" if record.running is None else str(record.running.owner)
+        return Ruling(Status.OPEN, "run", f"lost the key: its lease lapsed and {holder} took it")
+
+    def recall_apart(self, apart: Apart | None, version: int) -> None:
+        """Takes in the breakers' large memory; another epoch's is not read."""
+        self.apart_version = version
+        if apart is not None and apart.epoch == self.keyed_book().record.epoch:
+            self.apart.recall(apart.memory)
+            self.apart_stored_text = self.apart.text
+
+    def renewal_due(self, now: float) -> bool:
+        """Whether a third of the lease has passed since the last write."""
+        since = now - self.keyed_book().written_at
+        hold = self.settings.max_hold
+        if hold is not None and now - self.verb_at >= hold:
+            return False
+        return since >= self.settings.lease / 3
+
+    def remember(self) -> bool:
+        """Encodes the breakers' memory; False if one cannot be stored, which opens its breaker."""
+        try:
+            self.memory.refresh()
+            self.apart.refresh()
+        except Unstorable as error:
+            self.kernel.say(error.breaker, Trip(error.words))
+            return False
+        return True
+
+
+def _as_json(result: object) -> tuple[str | None, str | None]:
+    if result is None:
+        return "null", None
+    try:
+        text = json.dumps(result, separators=(",", ":"), allow_nan=False)
+        same = json.loads(text) == result
+    except (TypeError, ValueError) as error:
+        return None, f"it is not JSON: {error}"
+    if not same:
+        return None, f"it is not JSON: a {type(result).__name__} would come back as something else"
+    if len(text) > RESULT_LIMIT:
+        return None, f"as JSON it has {len(text):,} bytes, more than {RESULT_LIMIT:,}"
+    return text, None
