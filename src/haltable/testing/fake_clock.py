@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: MIT
+"""A clock for tests: its waits move the time instead of passing it.
+
+It fulfils the contract in ``haltable.clock`` and knows no loop.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+
+from haltable.errors import ConfigurationError
+
+__all__ = ["FakeClock"]
+
+
+class FakeClock:
+    """A clock that moves only when it is told to, or waited on.
+
+    Give it to ``Loop(..., clock=)``: pauses take no time, and a test says how
+    long a body took by calling `advance` in it.  It may be shared by threads.
+
+    Args:
+        start: the seconds that it shows at first.
+
+    Raises:
+        ConfigurationError: if ``start`` is no finite number.
+
+    Example:
+        >>> from haltable import Deadline, Loop
+        >>> from haltable.testing import FakeClock
+        >>> clock = FakeClock()
+        >>> loop = Loop(Deadline(total=60), delay=25, clock=clock)
+        >>> loop.run(lambda: clock.advance(1)).starts
+        3
+        >>> clock.waits
+        (25.0, 25.0, 7.0)
+    """
+
+    __slots__ = ("_lock", "_now", "_waits")
+
+    #: Its waits move the time themselves, so an async driver need not sleep.
+    virtual = True
+
+    def __init__(self, start: float = 0.0) -> None:
+        if isinstance(start, bool) or not math.isfinite(start):
+            raise ConfigurationError(f"FakeClock(start={start!r}): give seconds, a finite number")
+        self._now = float(start)
+        self._waits: list[float] = []
+        self._lock = threading.Lock()
+
+    def now(self) -> float:
+        """Returns the seconds that it shows."""
+        return self._now
+
+    @property
+    def waits(self) -> tuple[float, ...]:
+        """The waits so far, in seconds, without those that somebody had already cut short."""
+        with self._lock:
+            return tuple(self._waits)
+
+    def advance(self, seconds: float) -> None:
+        """Moves the time on.
+
+        Args:
+            seconds: by how much, 0 or more.
+
+        Raises:
+            ConfigurationError: if it is no finite number of at least 0, for a
+                clock never goes backwards.
+        """
+        if isinstance(seconds, bool) or not math.isfinite(seconds) or seconds < 0:
+            raise ConfigurationError(f"advance({seconds!r}): give 0 or more seconds, finite")
+        with self._lock:
+            self._now += seconds
+
+    def wait(self, seconds: float, woken: threading.Event) -> None:
+        """Moves the time on by a wait; not at all if the event is set already."""
+        if woken.is_set():
+            return
+        with self._lock:
+            self._waits.append(float(seconds))
+            self._now += max(0.0, seconds)
+
+    def __repr__(self) -> str:
+        return f"<FakeClock {self._now:g} s>"
