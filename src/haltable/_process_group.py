@@ -21,7 +21,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-__all__ = ["SETTLE", "end", "is_alive", "pauses", "signal_group", "start", "wait"]
+from haltable.errors import ConfigurationError
+
+__all__ = ["SETTLE", "checked", "end", "is_alive", "pauses", "signal_group", "start", "wait"]
 
 #: Seconds that the kernel gets to carry out a KILL.
 SETTLE = 1.0
@@ -30,10 +32,28 @@ _SHORTEST, _LONGEST = 0.001, 0.05
 _DEAD = (b"Z", b"X", b"x")
 
 
+def checked(argv: Sequence[str | os.PathLike[str]], caller: str) -> tuple[str, ...]:
+    """Returns a program and its arguments as strings.
+
+    Raises:
+        ConfigurationError: if they are anything else, a shell's line above all.
+    """
+    try:
+        words = () if isinstance(argv, str) else tuple(os.fspath(word) for word in argv)
+        if words and words[0] and "\0" not in "".join(words):
+            return words
+    except TypeError:
+        pass  # No sequence, or not of strings.
+    raise ConfigurationError(
+        f"{caller}({argv!r}): give the program and its arguments as a list of strings without "
+        'NUL; for a line of shell, ["sh", "-c", line]'
+    )
+
+
 def start(
     argv: Sequence[str],
     *,
-    output: int,
+    output: int = subprocess.DEVNULL,
     cwd: str | None = None,
     env: Mapping[str, str] | None = None,
 ) -> subprocess.Popen[bytes]:
@@ -41,7 +61,7 @@ def start(
 
     Args:
         argv: the program and its arguments.
-        output: the descriptor for what it prints, or `subprocess.DEVNULL`.
+        output: the descriptor for what it prints; it is thrown away by default.
         cwd: the directory it runs in; None for ours.
         env: its whole environment; None for ours.
 

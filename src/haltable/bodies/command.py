@@ -15,6 +15,7 @@ from typing import Any
 
 import attrs
 
+from haltable._process_group import checked
 from haltable.bodies import _child_sync
 from haltable.bodies._excerpt import Excerpt
 from haltable.bodies.command_failed import CommandFailed
@@ -27,16 +28,7 @@ __all__ = ["Command"]
 
 
 def _words(argv: Sequence[str | os.PathLike[str]]) -> tuple[str, ...]:
-    try:
-        words = () if isinstance(argv, str) else tuple(os.fspath(word) for word in argv)
-        if words and words[0] and "\0" not in "".join(words):
-            return words
-    except TypeError:
-        pass  # No sequence, or not of strings.
-    raise ConfigurationError(
-        f"Command({argv!r}): give the program and its arguments as a list of strings "
-        'without NUL; for a line of shell, ["sh", "-c", line]'
-    )
+    return checked(argv, "Command")
 
 
 def _directory(cwd: str | os.PathLike[str] | None) -> str | None:
