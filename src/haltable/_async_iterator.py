@@ -7,15 +7,13 @@ that was left only later, and trio not at all; dropping this ends the run.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from typing_extensions import Self
 
 from haltable import _drive_async as driver
+from haltable._handle import Handle
 from haltable.iteration import Iteration
-
-if TYPE_CHECKING:
-    from haltable._async_verbs import AsyncVerbs
 
 __all__ = ["AsyncIterations"]
 
@@ -23,10 +21,11 @@ __all__ = ["AsyncIterations"]
 class AsyncIterations:
     """Yields the iterations of one run."""
 
-    __slots__ = ("_run",)
+    __slots__ = ("_drop", "_run")
 
-    def __init__(self, run: AsyncVerbs) -> None:
+    def __init__(self, run: Handle, drop: Callable[[], None]) -> None:
         self._run = run
+        self._drop = drop
 
     def __aiter__(self) -> Self:
         return self
@@ -50,4 +49,4 @@ class AsyncIterations:
 
     def __del__(self) -> None:
         if not self._run.finished:
-            self._run.drop_async()
+            self._drop()

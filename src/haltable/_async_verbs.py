@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from typing_extensions import Self
 
@@ -19,9 +19,6 @@ from haltable._call import Call
 from haltable._context import here
 from haltable._handle import Handle, split_interrupt
 from haltable.iteration import Iteration
-
-if TYPE_CHECKING:
-    from haltable._async_iterator import AsyncIterations
 
 __all__ = ["AsyncVerbs"]
 
@@ -72,8 +69,7 @@ class AsyncVerbs(Handle):
 
         self.use("for")
         self.looping = True
-        iterations: AsyncIterations = AsyncIterations(self)
-        return iterations
+        return AsyncIterations(self, self.drop_async)
 
     async def __aenter__(self) -> Self:
         """Begins to count a loop that somebody else drives."""

@@ -22,6 +22,7 @@ __all__ = ["Handle", "LeftEarly", "split_interrupt"]
 class LeftEarly(HaltableError):
     """The ``for`` of a keyed loop was left with an iteration open."""
 
+
 class Handle(RunState):
     """A run as its verbs see it."""
 

@@ -10,13 +10,15 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Iterable
+from typing import cast
 
 from haltable.breaker import Breaker
 from haltable.errors import ConfigurationError, UnboundedLoopError
-from haltable.store import AsyncStore, Store
+from haltable.store import AsyncStore, Durability, Store
 
 __all__ = ["check_breakers", "check_exceptions", "check_key", "check_seconds", "check_store"]
 
+_STORE_VERBS = ("read", "write", "scan", "delete")
 #: Longer names do not fit the keys of common databases.
 KEY_LIMIT = 512
 
@@ -71,16 +73,17 @@ def check_store(store: object) -> tuple[Store | None, AsyncStore | None]:
     """Returns the store as the kind it is."""
     if store is None:
         return None, None
-    if not isinstance(store, Store):
+    if not all(callable(getattr(store, verb, None)) for verb in _STORE_VERBS) or not isinstance(
+        getattr(store, "durability", None), Durability
+    ):
         raise ConfigurationError(
             f"store={store!r}: a store has durability, read, write, scan and delete; "
             "see haltable.stores.Store"
         )
-    if inspect.iscoroutinefunction(store.read):
-        if not isinstance(store, AsyncStore):
-            raise AssertionError("the two protocols have the same names")
-        return None, store
-    return store, None
+    # The two protocols have the same names; only what they return differs.
+    if inspect.iscoroutinefunction(getattr(store, "read", None)):
+        return None, cast("AsyncStore", store)
+    return cast("Store", store), None
 
 
 def check_exceptions(argument: str, types: object) -> tuple[type[Exception], ...]:
@@ -98,9 +101,11 @@ def check_exceptions(argument: str, types: object) -> tuple[type[Exception], ...
 
 def check_seconds(argument: str, seconds: object) -> float:
     """Returns a duration in seconds."""
-    number = isinstance(seconds, (int, float)) and not isinstance(seconds, bool)
-    if not number or not isinstance(seconds, (int, float)):
-        raise ConfigurationError(f"{argument}={seconds!r}: give seconds, a number above 0")
-    if not math.isfinite(seconds) or seconds <= 0:
+    if (
+        isinstance(seconds, bool)
+        or not isinstance(seconds, (int, float))
+        or not math.isfinite(seconds)
+        or seconds <= 0
+    ):
         raise ConfigurationError(f"{argument}={seconds!r}: give seconds, a finite number above 0")
     return float(seconds)

@@ -230,7 +230,10 @@ class Turnstile:
 
 
 def _in_thread(asked: Asked) -> Callable[[Any], Awaitable[object]]:
-    return functools.partial(anyio.to_thread.run_sync, asked.ask)
+    async def ask_in_thread(subject: object) -> object:
+        return await anyio.to_thread.run_sync(asked.ask, subject)
+
+    return ask_in_thread
 
 
 def _hop(call: Callable[[], T]) -> Callable[[], Awaitable[T]]:

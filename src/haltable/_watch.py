@@ -24,6 +24,9 @@ class Watcher:
 
     def __init__(self, interval: float = INTERVAL) -> None:
         self._interval = interval
+        self._start_over()
+
+    def _start_over(self) -> None:
         self._looks: dict[str, Callable[[], None] | None] = {}
         self._pid = os.getpid()
         self._lock = threading.Lock()
@@ -56,7 +59,7 @@ class Watcher:
         # A fork copies the table without the runs' threads, and the lock in
         # whatever state it was: the child starts with new ones.
         if self._pid != os.getpid():
-            self.__init__(self._interval)
+            self._start_over()
         return self._lock
 
     def _watch(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, overload
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
 from typing_extensions import Concatenate, Self
 
@@ -37,7 +37,7 @@ class _FunctionLike(Generic[P, R]):
     loop: Loop
 
     def __init__(self, function: Callable[P, Any], loop: Loop) -> None:
-        functools.update_wrapper(self, function)
+        functools.update_wrapper(cast("Any", self), function)
         self.loop = loop
         self._function = function
         # What `inspect` calls function-like: with these, it says the same of

@@ -1,184 +1,50 @@
 # SPDX-License-Identifier: MIT
-"""The contract for breakers: the base class that users subclass.
-
-A breaker decides and does nothing else.  Its hooks are plain functions of an
-iteration that return a verdict or None; what it must know of the world it
-declares as questions; time comes in with the iteration.  It knows no store, no
-driver and no other breaker.
+"""The contract for breakers: the base class that users subclass, and how two become one.
 
 Whoever stands in ``Loop(...)`` is policy and never changes.  A breaker that
 remembers something is copied for each run, and the copy is what the hooks see.
+What the hooks are is in ``haltable.hooks``; here is what ``|`` and ``&`` make of
+them.
 """
 
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import attrs
 from typing_extensions import Self
 
 from haltable.errors import ConfigurationError
+from haltable.hooks import Hooks, Horizon
 from haltable.iteration import Iteration
-from haltable.memory import forget, remembered_fields, undecorated_fields
-from haltable.model import Done, GiveUp, Trip, Verdict, Warn
+from haltable.model import PRECEDENCE, Verdict, Warn, strongest
 from haltable.probe import Answer, Question
 
-__all__ = ["Breaker", "Horizon"]
-
-#: Which verdict of several counts: the first kind that is there.
-PRECEDENCE: tuple[type[Done | GiveUp | Trip | Warn], ...] = (Done, GiveUp, Trip, Warn)
-
-
-@attrs.frozen
-class Horizon:
-    """Until when a breaker has nothing to say of iterations that return.
-
-    Args:
-        starts: it is silent at the end of iterations whose ``starts`` is
-            smaller; `math.inf` if no count makes it speak.
-        elapsed: it is silent while the loop was alive for fewer seconds;
-            `math.inf` if no time makes it speak.
-    """
-
-    starts: float = math.inf
-    elapsed: float = math.inf
-
-
-def _own_name(breaker: Breaker) -> str:
-    return type(breaker).__name__
+__all__ = ["Breaker"]
 
 
 @attrs.define(eq=False)
-class Breaker:
+class Breaker(Hooks):
     """Decides whether a loop may go on.
 
-    Subclass it with ``@attrs.define`` and override the hooks you need.
+    Subclass it with ``@attrs.define`` and override the hooks you need.  Two
+    compose: ``a | b`` ends the loop when either says so, ``a & b`` when both do.
 
     Args:
         name: how receipts and stored memory call it; the class's name by
             default.  Two breakers of one loop may not share one.
+
+    Example:
+        >>> import attrs
+        >>> from haltable import Breaker, Trip
+        >>> @attrs.define
+        ... class Slow(Breaker):
+        ...     seconds: float
+        ...     def after(self, iteration):
+        ...         return Trip("too slow") if iteration.elapsed > self.seconds else None
     """
-
-    name: str = attrs.field(default=attrs.Factory(_own_name, takes_self=True), kw_only=True)
-
-    @name.validator
-    def _check_name(self, attribute: attrs.Attribute[str], value: object) -> None:
-        if not isinstance(value, str) or not value:
-            raise ConfigurationError(f"name={value!r}: give a non-empty string")
-
-    @property
-    def bounds(self) -> bool:
-        """Whether this breaker alone guarantees that every loop ends."""
-        return False
-
-    @property
-    def judges_success(self) -> bool:
-        """Whether it has the last word on success, so that a body's claim does not decide."""
-        return False
-
-    @property
-    def start_limit(self) -> int | None:
-        """How many starts it allows at most; None if it does not count them."""
-        return None
-
-    @property
-    def time_limit(self) -> float | None:
-        """How many seconds the loop may be alive at most; None if it has no such limit."""
-        return None
-
-    @property
-    def speaks_after(self) -> float:
-        """Before how many live seconds it can never speak, so that an earlier end silences it."""
-        return 0.0
-
-    def newest_evidence(self) -> tuple[str, int] | None:
-        """Returns the newest evidence it has seen, in words, and the ``starts`` it was seen at."""
-        return None
-
-    def asks(self) -> tuple[Question, ...]:
-        """Returns the questions it wants asked of the world."""
-        return ()
-
-    def due_at(self, question: Question) -> float:
-        """Returns from which second of ``elapsed`` on a timed question is due."""
-        del question
-        return 0.0
-
-    def horizon(self, extension: int) -> Horizon | None:
-        """Says until when its hooks have nothing to say of iterations that return.
-
-        Args:
-            extension: starts that an operator added to the cap.
-
-        Returns:
-            None (the default) if its hooks must always be asked.
-        """
-        del extension
-        return None
-
-    def before(self, iteration: Iteration) -> Verdict | None:
-        """Called before an iteration is charged."""
-
-    def after(self, iteration: Iteration) -> Verdict | None:
-        """Called when an iteration has ended and its questions are answered."""
-
-    def during(self, iteration: Iteration) -> Verdict | None:
-        """Called while the body is running, by whoever watches it."""
-
-    def heard(self, question: Question, answer: Answer, iteration: Iteration) -> Verdict | None:
-        """Called with the answer to one of its questions.
-
-        By default a true answer means the question's own verdict, and a
-        fault opens the breaker: a check that is broken is no permission to go on.
-        """
-        del iteration
-        if answer.fault is None:
-            return question.verdict if answer.value else None
-        return Trip(f"{question.name} raised {in_words(answer.fault)}")
-
-    def limits(self) -> tuple[tuple[str, str], ...]:
-        """Returns its limits as pairs of words, for receipts and ``snapshot``."""
-        return ()
-
-    def memory(self, *, apart: bool = False) -> dict[str, Any]:
-        """Returns its remembered fields, those kept along or those kept apart."""
-        return {name: getattr(self, name) for name in remembered_fields(type(self), apart=apart)}
-
-    def recall(self, memory: Mapping[str, Any]) -> None:
-        """Puts remembered fields back; names that it no longer has are left out."""
-        known = {
-            *remembered_fields(type(self), apart=False),
-            *remembered_fields(type(self), apart=True),
-        }
-        for name, value in memory.items():
-            if name in known:
-                setattr(self, name, value)
-
-    @property
-    def stateful(self) -> bool:
-        """Whether each run needs a copy of its own; False only where nothing ever changes."""
-        return True
-
-    def fresh(self) -> Self:
-        """Returns a copy for one run, its memory as at the start of an epoch."""
-        fresh = copy.copy(self)
-        forget(fresh)
-        return fresh
-
-    def check(self) -> None:
-        """Raises `haltable.ConfigurationError` if it is put together wrongly.
-
-        Called once, when the loop is made.
-        """
-        cls = type(self)
-        for name in undecorated_fields(cls):
-            raise ConfigurationError(
-                f"{cls.__name__}.{name} is a remembered field, but {cls.__name__} has no "
-                "@attrs.define: put it above the class"
-            )
 
     def __or__(self, other: Breaker) -> Breaker:
         return _Either.of("|", self, other)
@@ -187,10 +53,7 @@ class Breaker:
         return _Both.of("&", self, other)
 
 
-def in_words(error: BaseException) -> str:
-    """Returns an exception as its type and text."""
-    text = str(error)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+_Said: TypeAlias = list[tuple[Breaker, Verdict | None]]
 
 
 @attrs.define(eq=False)
@@ -256,7 +119,7 @@ class _Composite(Breaker):
             return verdict  # A broken check ends the loop whatever the others say.
         return self._weigh(question.name, [(part, verdict)])
 
-    def _weigh(self, occasion: str, said: list[tuple[Breaker, Verdict | None]]) -> Verdict | None:
+    def _weigh(self, occasion: str, said: _Said) -> Verdict | None:
         raise NotImplementedError
 
     def limits(self) -> tuple[tuple[str, str], ...]:
@@ -303,7 +166,7 @@ class _Either(_Composite):
     def time_limit(self) -> float | None:
         return min((t for p in self.parts if (t := p.time_limit) is not None), default=None)
 
-    def _weigh(self, occasion: str, said: list[tuple[Breaker, Verdict | None]]) -> Verdict | None:
+    def _weigh(self, occasion: str, said: _Said) -> Verdict | None:
         del occasion
         return strongest([verdict for _, verdict in said if verdict is not None])
 
@@ -343,7 +206,7 @@ class _Both(_Composite):
         fresh._standing = {}
         return fresh
 
-    def _weigh(self, occasion: str, said: list[tuple[Breaker, Verdict | None]]) -> Verdict | None:
+    def _weigh(self, occasion: str, said: _Said) -> Verdict | None:
         for part, verdict in said:
             if verdict is None or isinstance(verdict, Warn):
                 self._standing.pop((part.name, occasion), None)
@@ -358,8 +221,3 @@ class _Both(_Composite):
         reason = "; ".join(word.reason for word in words if word.reason)
         weakest = max(words, key=lambda word: PRECEDENCE.index(type(word)))
         return attrs.evolve(weakest, reason=reason)
-
-
-def strongest(verdicts: list[Verdict]) -> Verdict | None:
-    """Returns the verdict that counts: Done, GiveUp, Trip, Warn, in this order."""
-    return min(verdicts, key=lambda verdict: PRECEDENCE.index(type(verdict)), default=None)

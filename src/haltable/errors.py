@@ -123,3 +123,9 @@ class LoopInterrupt(BaseException):
     def __reduce__(self) -> tuple[Any, ...]:
         # The run is a live object of this process; elsewhere only the words make sense.
         return type(self), (self.args[0],)
+
+
+def in_words(error: BaseException) -> str:
+    """Returns an exception as its type and text."""
+    text = str(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

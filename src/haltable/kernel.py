@@ -35,6 +35,7 @@ from haltable.records import LoopRecord, new_record
 
 __all__ = ["GO", "HALT", "PAUSE", "RETURNED", "Kernel", "Step"]
 
+
 class Step(enum.Enum):
     """What comes next."""
 

@@ -15,7 +15,7 @@ from collections.abc import (
     Iterable,
     Iterator,
 )
-from typing import Any, NoReturn, ParamSpec, TypeVar, overload
+from typing import Any, ParamSpec, TypeVar, overload
 
 from typing_extensions import Concatenate, Self
 
@@ -72,7 +72,10 @@ class Loop:
         (<Status.TRIPPED: 'tripped'>, 3, 3)
     """
 
-    __slots__ = ("_key", "_options", "_settings")
+    __slots__ = ("_key", "_settings")
+
+    _key: str | Callable[..., str] | None
+    _settings: Settings
 
     def __init__(
         self,
@@ -100,28 +103,25 @@ class Loop:
             fatal=check_exceptions("fatal", fatal),
         )
         sync_store, async_store = check_store(store)
-        self._init(
-            Settings(
-                plan=plan,
-                name="loop" if name is None else name,
-                store=sync_store,
-                async_store=async_store,
-                sinks=_check_sinks(sinks),
-                clock=_SYSTEM_CLOCK if clock is None else clock,
-                own_clock=clock is not None,
-                lease=check_seconds("lease", lease),
-                max_hold=None if max_hold is None else check_seconds("max_hold", max_hold),
-                grace=check_seconds("grace", grace),
-            ),
-            key,
+        self._key = key
+        self._settings = Settings(
+            plan=plan,
+            name="loop" if name is None else name,
+            store=sync_store,
+            async_store=async_store,
+            sinks=_check_sinks(sinks),
+            clock=_SYSTEM_CLOCK if clock is None else clock,
+            own_clock=clock is not None,
+            lease=check_seconds("lease", lease),
+            max_hold=None if max_hold is None else check_seconds("max_hold", max_hold),
+            grace=check_seconds("grace", grace),
         )
 
-    def _init(self, settings: Settings, key: str | Callable[..., str] | None) -> None:
-        object.__setattr__(self, "_settings", settings)
-        object.__setattr__(self, "_key", key)
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"a Loop is frozen; use with_({name}=...) for a changed copy")
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in self.__slots__ and not hasattr(self, name):
+            object.__setattr__(self, name, value)
+        else:
+            raise AttributeError(f"a Loop is frozen: {name} cannot be set")
 
     # Ways in ----------------------------------------------------------------------
 
@@ -273,7 +273,8 @@ class Loop:
         settings = self._settings
         check_key(key, settings.store or settings.async_store)
         copy = object.__new__(type(self))
-        copy._init(settings, key)
+        copy._key = key
+        copy._settings = settings
         return copy
 
     # For the house ------------------------------------------------------------------

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 """The words of the house as values: statuses, outcomes, verdicts, rulings.
 
-Everything here is frozen and knows nothing of runs, stores or time.
+Everything here is frozen and knows nothing of runs, stores or time; which of
+several verdicts counts is part of what the words mean.
 """
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from typing import TypeAlias
 
 import attrs
@@ -91,6 +93,14 @@ class Warn:
 
 #: What a breaker's hook may return; None means "go on".
 Verdict: TypeAlias = Done | GiveUp | Trip | Warn
+
+#: Which verdict of several counts: the first kind that is there.
+PRECEDENCE: tuple[type[Verdict], ...] = (Done, GiveUp, Trip, Warn)
+
+
+def strongest(verdicts: Iterable[Verdict]) -> Verdict | None:
+    """Returns the verdict that counts, the first of its kind; None if there is none."""
+    return min(verdicts, key=lambda verdict: PRECEDENCE.index(type(verdict)), default=None)
 
 
 @attrs.frozen

@@ -240,8 +240,9 @@ class Operator:
             if entry is None:
                 raise KeyError(f"no loop with the key {key!r} ever started")
             record = change(decode_loop(entry.value), entry)
-            value = encode_loop(record, encode_past(record.past), record.writer, record.serial)
-            reply = self._store.write(_PREFIX + key, value, expected=entry.version)
+            past = encode_past(record.past)
+            draft = encode_loop(record, past, record.writer, record.serial)
+            reply = self._store.write(_PREFIX + key, draft, expected=entry.version)
             if not isinstance(reply, Conflict):
                 return _state(record, reply)
         raise StoreError(

@@ -106,7 +106,9 @@ class Plan:
         fatal: tuple[type[Exception], ...],
     ) -> Plan:
         """Compiles the breakers."""
-        asked = [Asked(b, q, q.ask, q.verdict if q.quiet else None) for b in breakers for q in b.asks()]
+        asked = [
+            Asked(b, q, q.ask, q.verdict if q.quiet else None) for b in breakers for q in b.asks()
+        ]
         untimed = [a for a in asked if not a.question.timed]
         returns = [a for a in untimed if Due.RETURN in a.question.due]
         loud_returns = tuple(a for a in returns if not a.question.quiet)

@@ -264,36 +264,59 @@ def decode_loop(value: bytes) -> LoopRecord:
     """
     data = opened(value)
     try:
-        past = data["past"]
-        claim = data["running"]
         return LoopRecord(
-            *(
-                _natural(data[n])
-                for n in ("epoch", "starts", "failures", "row", "crashes", "slips")
-            ),
-            float(data["elapsed"]),
-            float(data["wait"]),
-            _natural(data["extension"]),
-            str(data["writer"]),
-            _natural(data["serial"]),
-            claim and Running(Owner(*claim[:5]), float(claim[5]), claim[6], claim[7]),
-            Past(
-                past["name"],
-                past["ruling"] and Ruling(Status(past["ruling"][0]), *past["ruling"][1:]),
-                past["stop"] and StopRequest(*past["stop"]),
-                tuple(Act(*act[:6], Status(act[6]), *act[7:]) for act in past["history"]),
-                past["result"],
-                past["result_lost"],
-                past["error"],
-                past["error_start"],
-                past["evidence"],
-                past["evidence_start"],
-                past["memory"],
-                tuple((a, b) for a, b in past["limits"]),
-            ),
+            epoch=_natural(data["epoch"]),
+            starts=_natural(data["starts"]),
+            failures=_natural(data["failures"]),
+            row=_natural(data["row"]),
+            crashes=_natural(data["crashes"]),
+            slips=_natural(data["slips"]),
+            elapsed=float(data["elapsed"]),
+            wait=float(data["wait"]),
+            extension=_natural(data["extension"]),
+            writer=str(data["writer"]),
+            serial=_natural(data["serial"]),
+            running=_decode_running(data["running"]),
+            past=_decode_past(data["past"]),
         )
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise RecordError(f"the stored record is not a loop's: {error!r}") from error
+
+
+def _decode_running(claim: Any) -> Running | None:
+    if claim is None:
+        return None
+    boot, space, pid, born, token, lease, start, pausing = claim
+    owner = Owner(str(boot), str(space), _natural(pid), str(born), str(token))
+    return Running(owner, float(lease), _natural(start), bool(pausing))
+
+
+def _decode_past(data: Any) -> Past:
+    ruling, stop = data["ruling"], data["stop"]
+    return Past(
+        name=str(data["name"]),
+        ruling=None if ruling is None else _decode_ruling(*ruling),
+        stop=None if stop is None else StopRequest(*stop),
+        history=tuple(_decode_act(*act) for act in data["history"]),
+        result=data["result"],
+        result_lost=data["result_lost"],
+        error=data["error"],
+        error_start=_natural(data["error_start"]),
+        evidence=data["evidence"],
+        evidence_start=_natural(data["evidence_start"]),
+        memory=str(data["memory"]),
+        limits=tuple((str(name), str(value)) for name, value in data["limits"]),
+    )
+
+
+def _decode_ruling(status: str, breaker: str, reason: str) -> Ruling:
+    return Ruling(Status(status), breaker, reason)
+
+
+def _decode_act(
+    act: str, by: str, why: str, at: str, epoch: int, starts: int, status: str, note: str
+) -> Act:
+    return Act(act, by, why, at, epoch, starts, Status(status), note)
 
 
 def encode_apart(apart: Apart) -> bytes:

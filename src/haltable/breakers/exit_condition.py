@@ -18,11 +18,12 @@ from haltable.probe import Condition, Due, Question, as_condition
 __all__ = ["ExitCondition"]
 
 
-def _condition(argument: str) -> Callable[[object], Condition | None]:
-    def convert(value: object) -> Condition | None:
-        return None if value is None else as_condition(value, f"ExitCondition({argument}")
+def _as_success(value: Condition | Callable[..., object] | None) -> Condition | None:
+    return None if value is None else as_condition(value, "success")
 
-    return convert
+
+def _as_give_up(value: Condition | Callable[..., object] | None) -> Condition | None:
+    return None if value is None else as_condition(value, "give_up")
 
 
 @attrs.frozen(eq=False)
@@ -51,12 +52,8 @@ class ExitCondition(Breaker):
         12
     """
 
-    success: Condition | None = attrs.field(
-        default=None, kw_only=True, converter=_condition("success")
-    )
-    give_up: Condition | None = attrs.field(
-        default=None, kw_only=True, converter=_condition("give_up")
-    )
+    success: Condition | None = attrs.field(default=None, kw_only=True, converter=_as_success)
+    give_up: Condition | None = attrs.field(default=None, kw_only=True, converter=_as_give_up)
 
     def __attrs_post_init__(self) -> None:
         if self.success is None and self.give_up is None:

@@ -7,6 +7,8 @@ that a body can reach makes it forget.
 
 from __future__ import annotations
 
+from typing import Any
+
 import attrs
 
 from haltable.breaker import Breaker, Horizon
@@ -17,22 +19,14 @@ from haltable.model import Trip
 __all__ = ["IterationCap"]
 
 
-def _check_count(cap: object, attribute: attrs.Attribute[int], value: object) -> None:
+def _check_count(cap: object, attribute: attrs.Attribute[Any], value: object) -> None:
     del cap
+    if value is None and attribute.default is not attrs.NOTHING:
+        return
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        off = "" if attribute.default is attrs.NOTHING else ", or None to switch this limit off"
         raise ConfigurationError(
-            f"IterationCap({attribute.name}={value!r}): give a whole number of at least 1"
-        )
-
-
-def _check_count_or_none(
-    cap: object, attribute: attrs.Attribute[int | None], value: object
-) -> None:
-    del cap
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-        raise ConfigurationError(
-            f"IterationCap({attribute.name}={value!r}): give a whole number of at least 1, "
-            "or None to switch this limit off"
+            f"IterationCap({attribute.name}={value!r}): give a whole number of at least 1{off}"
         )
 
 
@@ -62,11 +56,9 @@ class IterationCap(Breaker):
     """
 
     limit: int = attrs.field(validator=_check_count)
-    max_failures: int | None = attrs.field(
-        default=None, kw_only=True, validator=_check_count_or_none
-    )
+    max_failures: int | None = attrs.field(default=None, kw_only=True, validator=_check_count)
     max_consecutive_failures: int | None = attrs.field(
-        default=3, kw_only=True, validator=_check_count_or_none
+        default=3, kw_only=True, validator=_check_count
     )
 
     @property

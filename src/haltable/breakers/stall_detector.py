@@ -25,6 +25,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import attrs
+from typing_extensions import TypeGuard
 
 from haltable.breaker import Breaker, Horizon, in_words
 from haltable.errors import ConfigurationError
@@ -272,7 +273,7 @@ def _replaced(times: tuple[float, ...], index: int, time: float) -> tuple[float,
     return (*times[:index], time, *times[index + 1 :])
 
 
-def _is_seconds(value: object) -> bool:
+def _is_seconds(value: object) -> TypeGuard[float]:
     return (
         not isinstance(value, bool)
         and isinstance(value, (int, float))

@@ -67,12 +67,11 @@ class _Forks:
 
 
 _forks = _Forks()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_forks.before,
-        after_in_parent=_forks.in_parent,
-        after_in_child=_forks.in_child,
-    )
+os.register_at_fork(
+    before=_forks.before,
+    after_in_parent=_forks.in_parent,
+    after_in_child=_forks.in_child,
+)
 
 
 def close_before_fork(forkable: Forkable) -> None:

@@ -23,6 +23,7 @@ import threading
 from pathlib import Path
 
 from haltable.errors import StoreError
+from haltable.stores._directory_lock import directory_lock
 from haltable.stores._forks import close_before_fork
 from haltable.stores._sqlite_faults import is_passing, refusal, store_error
 from haltable.stores._sqlite_form import prepare
@@ -54,7 +55,6 @@ class SQLiteFile:
         "_device",
         "_inherited",
         "_inode",
-        "_log",
         "_log_inode",
         "_lost",
         "_stale",
@@ -75,7 +75,6 @@ class SQLiteFile:
         self._connection: sqlite3.Connection | None = None
         self._inherited: sqlite3.Connection | None = None
         self._device = self._inode = self._log_inode = 0
-        self._log = Path(f"{path}-wal")
         # The file that was open when there was none at the path any more.
         self._lost: tuple[int, int] | None = None
         # How the log of a file that was replaced begins.
@@ -96,7 +95,16 @@ class SQLiteFile:
             StoreError: it cannot be made, or is something else.
         """
         with self.lock:
-            self._connect("rwc").close()
+            try:
+                if self._size() == 0:
+                    # In one process after the other, so that none clears another's ground.
+                    with directory_lock(str(self._beside("").parent), self._busy_timeout):
+                        self._clear_the_ground()
+                        self._connect("rwc").close()
+                else:
+                    self._connect("rwc").close()
+            except OSError as error:
+                raise refusal(self.path, "cannot be made", error) from error
 
     def verify(self) -> None:
         """Makes sure that the file is there and is a database of ours.
@@ -188,7 +196,7 @@ class SQLiteFile:
             raise refusal(self.path, "was replaced while it was being opened")
         self._device, self._inode = after.st_dev, after.st_ino
         with contextlib.suppress(OSError):
-            self._log_inode = self._log.stat().st_ino
+            self._log_inode = self._beside("-wal").stat().st_ino
         self._lost = None
         self._connection = connection
         return connection
@@ -200,7 +208,7 @@ class SQLiteFile:
             self._device, self._inode = lost
             return connection
         with contextlib.suppress(OSError):
-            found = self._log.stat()
+            found = self._beside("-wal").stat()
             if found.st_ino == self._log_inode and found.st_size:
                 self._stale = self._beginning_of_log()
         self._drop()
@@ -208,6 +216,25 @@ class SQLiteFile:
         if lost is None:
             raise refusal(self.path, "is another file than before: it was replaced while in use")
         return self._open()
+
+    def _size(self) -> int:
+        """Returns the size of the file, 0 if there is none."""
+        try:
+            return self._status().st_size
+        except FileNotFoundError:
+            return 0
+
+    def _beside(self, suffix: str) -> Path:
+        """Returns where SQLite keeps another file of the database: beside what a link leads to."""
+        return Path(f"{Path(self.path).resolve()}{suffix}")
+
+    def _clear_the_ground(self) -> None:
+        # A log and an index without their file are those of one that was deleted,
+        # perhaps while others use it still.  SQLite would take their index for the
+        # new file's, fail, and lose its locks when they close it.
+        if not self._beside("").exists():
+            for suffix in ("-wal", "-shm"):
+                self._beside(suffix).unlink(missing_ok=True)
 
     def _look(self) -> os.stat_result:
         try:
@@ -217,30 +244,32 @@ class SQLiteFile:
             raise refusal(self.path, message, error) from error
 
     def _refuse_remains(self) -> None:
-        if self._stale is not None and self._stale == self._beginning_of_log():
+        begins = self._beginning_of_log()
+        if self._stale is not None and self._stale == begins:
             message = (
-                f"was replaced, but {str(self._log)!r} is still the log of the old file; "
+                f"was replaced, but {str(self._beside('-wal'))!r} is still the log of the old file; "
                 "with both, SQLite would mix the two: take the log away"
             )
             raise refusal(self.path, message)
         self._stale = None
         try:
             found = self._status()
-        except OSError:
+        except FileNotFoundError:
             return
         if not stat.S_ISREG(found.st_mode):
             raise refusal(self.path, "is no regular file")
         # SQLite throws the log of an empty file away, and with it all that a file
         # which was cut to nothing could still be restored from.
-        if found.st_size == 0 and self._beginning_of_log():
-            raise refusal(self.path, f"is empty, but {str(self._log)!r} is not: it was cut short")
+        if found.st_size == 0 and begins:
+            message = f"is empty, but {str(self._beside('-wal'))!r} is not: it was cut short"
+            raise refusal(self.path, message)
 
     def _beginning_of_log(self) -> bytes:
         """Returns the log's header, whose salt no other log has; nothing if there is no log."""
         try:
-            with self._log.open("rb") as log:
+            with self._beside("-wal").open("rb") as log:
                 return log.read(_LOG_HEADER)
-        except OSError:
+        except FileNotFoundError:
             return b""
 
     def _connect(self, mode: str) -> sqlite3.Connection:
