@@ -246,11 +246,10 @@ class SQLiteFile:
     def _refuse_remains(self) -> None:
         begins = self._beginning_of_log()
         if self._stale is not None and self._stale == begins:
-            message = (
-                f"was replaced, but {str(self._beside('-wal'))!r} is still the log of the old file; "
-                "with both, SQLite would mix the two: take the log away"
+            what = (
+                f"was replaced, but {str(self._beside('-wal'))!r} is still the log of the old file"
             )
-            raise refusal(self.path, message)
+            raise refusal(self.path, f"{what}; SQLite would mix the two: take the log away")
         self._stale = None
         try:
             found = self._status()
@@ -273,32 +272,27 @@ class SQLiteFile:
             return b""
 
     def _connect(self, mode: str) -> sqlite3.Connection:
-        self._refuse_remains()
-        try:
-            connection = sqlite3.connect(
-                f"{Path(self.path).as_uri()}?mode={mode}",
-                uri=True,
-                timeout=self._busy_timeout,
-                isolation_level=None,
-                check_same_thread=False,
-            )
-        except Exception as error:
-            raise store_error(self.path, "open it", error, writes=False) from error
-        try:
-            prepare(
-                connection,
-                self.path,
-                create=mode == "rwc",
-                synchronous=self._synchronous,
-                busy_timeout=self._busy_timeout,
-            )
-        except StoreError:
-            connection.close()
-            raise
-        except Exception as error:
-            connection.close()
-            raise store_error(self.path, "open it", error, writes=False) from error
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+        with contextlib.ExitStack() as undo:
+            try:
+                self._refuse_remains()
+                connection = sqlite3.connect(
+                    f"{Path(self.path).as_uri()}?mode={mode}",
+                    uri=True,
+                    timeout=self._busy_timeout,
+                    isolation_level=None,
+                    check_same_thread=False,
+                )
+                undo.callback(connection.close)
+                prepare(
+                    connection,
+                    self.path,
+                    create=mode == "rwc",
+                    synchronous=self._synchronous,
+                    busy_timeout=self._busy_timeout,
+                )
+            except StoreError:
+                raise
+            except Exception as error:
+                raise store_error(self.path, "open it", error, writes=False) from error
+            undo.pop_all()
+            return connection
