@@ -15,7 +15,7 @@ import attrs
 from haltable import ledger
 from haltable._book import Book, Change
 from haltable._fields import RunFields
-from haltable.breaker import in_words
+from haltable.errors import in_words
 from haltable.ledger import Standing
 from haltable.model import Outcome, Ruling, Status, Trip
 from haltable.recollection import Unstorable

@@ -18,9 +18,8 @@ from haltable._context import here
 from haltable._fields import Settings
 from haltable._recording import Recording
 from haltable._tell import tell
-from haltable.breaker import in_words
 from haltable.clock import Clock
-from haltable.errors import ConfigurationError, LoopInterrupt
+from haltable.errors import ConfigurationError, LoopInterrupt, in_words
 from haltable.events import (
     Event,
     IterationEnded,

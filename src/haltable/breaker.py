@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import attrs
-from typing_extensions import Self
 
 from haltable.errors import ConfigurationError
 from haltable.hooks import Hooks, Horizon

@@ -25,10 +25,11 @@ import enum
 import math
 from collections.abc import Callable
 
-from haltable.breaker import PRECEDENCE, Breaker, in_words
+from haltable.breaker import Breaker
+from haltable.errors import in_words
 from haltable.iteration import Facts, Iteration, Verbs
 from haltable.ledger import settled
-from haltable.model import Done, GiveUp, Outcome, Ruling, Status, Trip, Verdict, Warn
+from haltable.model import PRECEDENCE, Done, GiveUp, Outcome, Ruling, Status, Trip, Verdict, Warn
 from haltable.plan import Asked, Plan
 from haltable.probe import Answer, Due
 from haltable.records import LoopRecord, new_record

@@ -12,8 +12,9 @@ import math
 
 import attrs
 
-from haltable.breaker import Breaker, Horizon
+from haltable.breaker import Breaker
 from haltable.errors import ConfigurationError
+from haltable.hooks import Horizon
 from haltable.iteration import Iteration
 from haltable.model import Trip
 
@@ -33,7 +34,7 @@ def _check_seconds(deadline: object, attribute: attrs.Attribute[float], value: o
         )
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False, on_setattr=attrs.setters.frozen)
 class Deadline(Breaker):
     """Ends a loop that has been alive for too long.
 

@@ -10,8 +10,9 @@ from collections.abc import Callable
 
 import attrs
 
-from haltable.breaker import Breaker, Horizon
+from haltable.breaker import Breaker
 from haltable.errors import ConfigurationError
+from haltable.hooks import Horizon
 from haltable.model import Done, GiveUp, Verdict
 from haltable.probe import Condition, Due, Question, as_condition
 
@@ -26,7 +27,7 @@ def _as_give_up(value: Condition | Callable[..., object] | None) -> Condition | 
     return None if value is None else as_condition(value, "give_up")
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False, on_setattr=attrs.setters.frozen)
 class ExitCondition(Breaker):
     """Says when a loop has succeeded and when it cannot any more.
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import attrs
 
-from haltable.breaker import Breaker, Horizon
+from haltable.breaker import Breaker
 from haltable.errors import ConfigurationError
+from haltable.hooks import Horizon
 from haltable.iteration import Iteration
 from haltable.model import Trip
 
@@ -30,7 +31,7 @@ def _check_count(cap: object, attribute: attrs.Attribute[Any], value: object) ->
         )
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False, on_setattr=attrs.setters.frozen)
 class IterationCap(Breaker):
     """Bounds how often the body starts, and how often it may fail.
 

@@ -22,13 +22,13 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import attrs
-from typing_extensions import TypeGuard
 
-from haltable.breaker import Breaker, Horizon, in_words
-from haltable.errors import ConfigurationError
+from haltable.breaker import Breaker
+from haltable.errors import ConfigurationError, in_words
+from haltable.hooks import Horizon
 from haltable.iteration import Iteration
 from haltable.memory import remembered
 from haltable.model import Trip, Verdict
@@ -41,6 +41,46 @@ STATES_KEPT = 4096
 #: How many samples fit into a window unless ``every=`` says otherwise.
 SAMPLES = 10
 _WHEN = "when"
+
+
+def _part_of_the_window(stall: StallDetector) -> float:
+    return stall.after_seconds / SAMPLES
+
+
+def _check_after(stall: StallDetector, attribute: attrs.Attribute[float], value: object) -> None:
+    del stall, attribute
+    if not _is_seconds(value):
+        raise ConfigurationError(
+            f"StallDetector(after={value!r}): give seconds, a finite number above 0"
+        )
+
+
+def _check_every(stall: StallDetector, attribute: attrs.Attribute[float], value: object) -> None:
+    del attribute
+    if not _is_seconds(value) or value > stall.after_seconds:
+        raise ConfigurationError(
+            f"StallDetector(every={value!r}): give seconds above 0, "
+            f"at most after={stall.after_seconds!r}"
+        )
+
+
+def _check_evidence(
+    stall: StallDetector, attribute: attrs.Attribute[Evidence], value: object
+) -> None:
+    del stall, attribute
+    if not isinstance(value, Evidence):
+        raise ConfigurationError(
+            f"StallDetector(evidence={value!r}): give evidence from haltable.evidence; "
+            "a function goes into Probe(...)"
+        )
+
+
+def _check_when(stall: StallDetector, attribute: attrs.Attribute[Any], value: object) -> None:
+    del stall, attribute
+    if value is not None and not callable(value):
+        raise ConfigurationError(
+            f"StallDetector(when={value!r}): give a function of no arguments, or None"
+        )
 
 
 @attrs.define(eq=False)
@@ -72,10 +112,16 @@ class StallDetector(Breaker):
         60.0
     """
 
-    after_seconds: float = attrs.field(alias="after", kw_only=True)
-    evidence: Evidence = attrs.field(kw_only=True)
-    every: float = attrs.field(kw_only=True)
-    when: Callable[[], bool | Awaitable[bool]] | None = attrs.field(default=None, kw_only=True)
+    after_seconds: float = attrs.field(alias="after", kw_only=True, validator=_check_after)
+    evidence: Evidence = attrs.field(kw_only=True, validator=_check_evidence)
+    every: float = attrs.field(
+        default=attrs.Factory(_part_of_the_window, takes_self=True),
+        kw_only=True,
+        validator=_check_every,
+    )
+    when: Callable[[], bool | Awaitable[bool]] | None = attrs.field(
+        default=None, kw_only=True, validator=_check_when
+    )
 
     _leaves: tuple[Evidence, ...] = attrs.field(init=False)
     _last_fault: str | None = attrs.field(default=None, init=False)
@@ -87,44 +133,6 @@ class StallDetector(Breaker):
     new_start: int = remembered(default=0)
     worked: float = remembered(default=0.0)
     seen: dict[str, list[str]] = remembered(factory=dict, apart=True)
-
-    @every.default
-    def _a_part_of_the_window(self) -> float:
-        return self.after_seconds / SAMPLES
-
-    @after_seconds.validator
-    def _check_after(self, attribute: attrs.Attribute[float], value: object) -> None:
-        del attribute
-        if not _is_seconds(value):
-            raise ConfigurationError(
-                f"StallDetector(after={value!r}): give seconds, a finite number above 0"
-            )
-
-    @every.validator
-    def _check_every(self, attribute: attrs.Attribute[float], value: object) -> None:
-        del attribute
-        if not _is_seconds(value) or value > self.after_seconds:
-            raise ConfigurationError(
-                f"StallDetector(every={value!r}): give seconds above 0, "
-                f"at most after={self.after_seconds!r}"
-            )
-
-    @evidence.validator
-    def _check_evidence(self, attribute: attrs.Attribute[Evidence], value: object) -> None:
-        del attribute
-        if not isinstance(value, Evidence):
-            raise ConfigurationError(
-                f"StallDetector(evidence={value!r}): give evidence from haltable.evidence; "
-                "a function goes into Probe(...)"
-            )
-
-    @when.validator
-    def _check_when(self, attribute: attrs.Attribute[Any], value: object) -> None:
-        del attribute
-        if value is not None and not callable(value):
-            raise ConfigurationError(
-                f"StallDetector(when={value!r}): give a function of no arguments, or None"
-            )
 
     def __attrs_post_init__(self) -> None:
         self._leaves = self.evidence.leaves()
