@@ -28,6 +28,8 @@ PLANTED = [
     ("floors", "model.py", "from haltable.breaker import Breaker"),
     ("floors", "store.py", "from haltable.breakers.deadline import Deadline"),
     ("floors", "breaker.py", "import haltable"),
+    ("floors", "_state.py", "def late():\n    from haltable.loop import Loop"),
+    ("floors", "loop.py", "import haltable.testing"),
     ("floors", "drawer.py", "import haltable.errors"),
     ("circles", "errors.py", "import haltable.records"),
     (
@@ -36,6 +38,7 @@ PLANTED = [
         "from haltable.breakers.iteration_cap import IterationCap",
     ),
     ("strangers", "sinks/log.py", "from haltable.stores.memory import MemoryStore"),
+    ("strangers", "bodies/command.py", "import haltable.conditions"),
     ("strangers", "breakers/deadline.py", "import haltable.evidence.files"),
     ("stores", "stores/memory.py", "from haltable.stores.sqlite import SQLiteStore"),
     ("kernel", "kernel.py", "from haltable.breakers.iteration_cap import IterationCap"),
@@ -98,6 +101,16 @@ def test_every_file_of_a_shelf_is_in_its_contract(shelf):
     here = {f"haltable.{shelf}.{path.stem}" for path in (PACKAGE / shelf).glob("[!_]*.py")}
 
     assert set(CONTRACTS[shelf]["modules"]) == here
+
+
+def test_every_room_beside_the_kernel_is_a_stranger():
+    """Whoever moves onto floor 3 is a stranger to the others, and unknown to the kernel."""
+    floor = next(floor for floor in CONTRACTS["floors"]["layers"] if "kernel" in floor)
+    rooms = {f"haltable.{room}" for room in floor.split(" : ")}
+    kernel = set(CONTRACTS["kernel"]["source_modules"])
+
+    assert set(CONTRACTS["strangers"]["modules"]) == rooms - kernel
+    assert set(CONTRACTS["kernel"]["forbidden_modules"]) == rooms - kernel
 
 
 def test_no_contract_is_unproven():

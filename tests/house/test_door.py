@@ -45,8 +45,7 @@ def test_the_door_is_light():
         "from haltable import Loop, IterationCap, ExitCondition, StallDetector, Deadline, Backoff",
         "from haltable import Report, Status, Breaker, remembered, LoopTripped",
         "from haltable import Loop, IterationCap\nLoop(IterationCap(3)).run(lambda: None)",
-        "from haltable import Loop, IterationCap, MemoryStore\n"
-        "Loop(IterationCap(3), key='k', store=MemoryStore()).run(lambda: None)",
+        "import haltable as h\nh.Loop(h.IterationCap(3), key='k', store=h.MemoryStore()).run(int)",
     ],
 )
 def test_a_plain_loop_is_light(code):

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import assert_type
+from typing import Any, assert_type
 
 import attrs
-from haltable.conditions import never, raised, returned
 
 import haltable
 from haltable import (
@@ -38,6 +37,7 @@ from haltable import (
     remembered,
 )
 from haltable.bodies import Command
+from haltable.conditions import never, raised, returned
 from haltable.evidence import Files, Probe
 from haltable.stores import AsyncStore, Conflict, Durability, Entry, Store
 
@@ -59,7 +59,7 @@ class CostCap(Breaker):
 
     limit: float
     spent: float = remembered(default=0.0)
-    seen: list[str] = remembered(factory=list)
+    seen: list[str] = remembered(factory=list[str])
 
     def after(self, iteration: Iteration) -> Trip | None:
         """Adds up the cost."""
@@ -101,9 +101,14 @@ loop = Loop(
     clock=None,
 )
 assert_type(loop.with_(key="row-7"), Loop)
-assert_type(
-    Loop(IterationCap(3), delay=5, store=MemoryStore(), key=lambda order: f"order-{order}"), Loop
-)
+
+
+def key_of(order: str, retries: int) -> str:
+    """Names the key of a call, from the body's own arguments."""
+    return f"{order}-{retries}"
+
+
+assert_type(Loop(IterationCap(3), delay=5, store=MemoryStore(), key=key_of), Loop)
 
 
 def work() -> Reply:
@@ -187,7 +192,7 @@ async def inside_of_somebody_elses_loop() -> None:
         run.tick()
         assert_type(run.wrap(tool)("query", limit=2), list[str])
         assert_type(await run.wrap(atool)("query", limit=2), list[str])
-        assert_type(run.snapshot(), Report[object])
+        assert_type(run.snapshot(), Report[Any])
         run.stop()
     assert_type(loop.start().run(work), Report[Reply])
     for iteration in loop.start():
