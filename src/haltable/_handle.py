@@ -8,7 +8,7 @@ run's own interrupts into what a caller may catch.
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import Any, cast
 
 from haltable._context import here
 from haltable._state import RunState
@@ -122,6 +122,7 @@ def split_interrupt(
     if isinstance(error, LoopInterrupt) and error.run is run:
         return True, None
     if isinstance(error, BaseExceptionGroup):
-        own, rest = error.split(lambda e: isinstance(e, LoopInterrupt) and e.run is run)
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        own, rest = group.split(lambda e: isinstance(e, LoopInterrupt) and e.run is run)
         return own is not None, rest
     return False, error

@@ -88,7 +88,7 @@ def check_store(store: object) -> tuple[Store | None, AsyncStore | None]:
 
 def check_exceptions(argument: str, types: object) -> tuple[type[Exception], ...]:
     """Returns exception types as a tuple."""
-    found = types if isinstance(types, Iterable) else (types,)
+    found = cast("Iterable[object]", types) if isinstance(types, Iterable) else (types,)
     checked: list[type[Exception]] = []
     for kind in found:
         if not isinstance(kind, type) or not issubclass(kind, Exception):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import inspect
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from types import TracebackType
 from typing import Any, TypeVar
@@ -215,7 +215,7 @@ class Turnstile:
         self._holder: object = None
 
     @asynccontextmanager
-    async def passing(self) -> AsyncIterator[None]:
+    async def passing(self) -> AsyncGenerator[None, None]:
         """Waits for its turn; a task that is inside already goes through, to be refused there."""
         task = anyio.get_current_task().id
         if self._holder == task:

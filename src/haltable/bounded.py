@@ -227,14 +227,15 @@ def bounded_loop(*breakers: Breaker, **options: Any) -> _Decorator:
 
     def decorate(function: Any) -> Any:
         if isinstance(function, (classmethod, staticmethod)):
-            return type(function)(decorate(function.__func__))
+            kind: Any = type(cast("object", function))
+            return kind(decorate(cast("Any", function).__func__))
         if not callable(function) or isinstance(function, type):
             raise ConfigurationError(f"@bounded_loop: {function!r} is no function")
         if is_generator(function):
-            return BoundedGenerator(function, loop)
+            return BoundedGenerator[..., Any](function, loop)
         loop.demand_success_condition(f"@bounded_loop on {function.__qualname__}")
         if is_async(function):
-            return BoundedCoroutine(function, loop)
-        return Bounded(function, loop)
+            return BoundedCoroutine[..., Any](function, loop)
+        return Bounded[..., Any](function, loop)
 
     return decorate

@@ -178,7 +178,7 @@ class _Both(_Composite):
     to one question) until it says otherwise on that occasion.
     """
 
-    _standing: dict[tuple[str, str], Verdict] = attrs.field(factory=dict, init=False)
+    _standing: dict[tuple[str, str], Verdict] = attrs.field(factory=dict[tuple[str, str], Verdict], init=False)
 
     @property
     def bounds(self) -> bool:

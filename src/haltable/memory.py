@@ -8,7 +8,7 @@ breakers, records or stores.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, cast, overload
 
 import attrs
 
@@ -78,13 +78,14 @@ def undecorated_fields(cls: type[Any]) -> list[str]:
     """Returns the names of fields whose class was never given ``@attrs.define``."""
     # What `attrs.field` returns is consumed by the decorator; one that is still
     # in the class's own dictionary was never seen by it.
-    marker = type(attrs.field())
+    marker: Any = type(cast("object", attrs.field()))
     return [name for name, value in vars(cls).items() if isinstance(value, marker)]
 
 
 def forget(owner: Any) -> None:
     """Sets the remembered fields to what they are at the start of an epoch."""
-    for field in attrs.fields(type(owner)):
+    kind: type[Any] = type(cast("object", owner))
+    for field in attrs.fields(kind):
         memory = field.metadata.get(_REMEMBERED)
         if memory is not None:
             setattr(owner, field.name, memory.initial())

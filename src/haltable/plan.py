@@ -32,13 +32,9 @@ class Asked:
     #: What a true answer means, if the breaker need not be told.
     verdict: Verdict | None
     #: The ruling that a true answer is, if it is a success.
-    ruling: Ruling | None = attrs.field(init=False)
-
-    @ruling.default
-    def _as_ruling(self) -> Ruling | None:
-        if not isinstance(self.verdict, Done):
-            return None
-        return Ruling(Status.SUCCEEDED, self.breaker.name, self.verdict.reason)
+    ruling: Ruling | None = attrs.field(
+        init=False, default=attrs.Factory(lambda self: _success(self), takes_self=True)
+    )
 
     @property
     def blocks(self) -> bool:
@@ -148,6 +144,12 @@ class Plan:
         """Returns the plan over fresh copies of the breakers that remember anything."""
         fresh = tuple(b.fresh() if b.stateful else b for b in self.breakers)
         return Plan.of(fresh, delay=self.delay, transient=self.transient, fatal=self.fatal)
+
+
+def _success(asked: Asked) -> Ruling | None:
+    if not isinstance(asked.verdict, Done):
+        return None
+    return Ruling(Status.SUCCEEDED, asked.breaker.name, asked.verdict.reason)
 
 
 def _overrides(breaker: Breaker, hook: str) -> bool:

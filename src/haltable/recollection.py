@@ -7,6 +7,7 @@ Pure: it knows breakers and JSON, and nothing of records, stores or runs.
 from __future__ import annotations
 
 import json
+from typing import Any, cast
 
 from haltable.breaker import Breaker
 from haltable.errors import RecordError
@@ -72,18 +73,17 @@ class Recollection:
         Raises:
             RecordError: if the text is no JSON object.
         """
-        data = json.loads(text)
+        data: object = json.loads(text)
         if not isinstance(data, dict):
             raise RecordError("the stored memory of the breakers is not a JSON object")
+        memories = cast("dict[str, dict[str, Any]]", data)
         for breaker in self._breakers:
-            own = data.get(breaker.name)
-            if isinstance(own, dict):
-                breaker.recall(own)
+            breaker.recall(memories.get(breaker.name, {}))
         self.text, self._last = text, []
 
 
 def _is_plain(value: object) -> bool:
     # A list or a dict may have changed in place and still equal itself.
     if isinstance(value, tuple):
-        return all(isinstance(item, _SCALARS) for item in value)
+        return all(isinstance(item, _SCALARS) for item in cast("tuple[object, ...]", value))
     return isinstance(value, _SCALARS)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from typing import Any
+from typing import Any, cast
 
 import attrs
 
@@ -359,10 +359,10 @@ def opened(value: bytes) -> dict[str, Any]:
         )
     if parts[2] != b"%08x" % zlib.crc32(parts[3]):
         raise RecordError("the stored record is damaged: its checksum does not match")
-    data = json.loads(parts[3])
+    data: object = json.loads(parts[3])
     if not isinstance(data, dict):
         raise RecordError("the stored record is not a JSON object")
-    return data
+    return cast("dict[str, Any]", data)
 
 
 def _text(data: object) -> str:

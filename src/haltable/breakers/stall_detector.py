@@ -132,7 +132,7 @@ class StallDetector(Breaker):
     new: tuple[float, ...] = remembered(default=())
     new_start: int = remembered(default=0)
     worked: float = remembered(default=0.0)
-    seen: dict[str, list[str]] = remembered(factory=dict, apart=True)
+    seen: dict[str, list[str]] = remembered(factory=dict[str, list[str]], apart=True)
 
     def __attrs_post_init__(self) -> None:
         self._leaves = self.evidence.leaves()
