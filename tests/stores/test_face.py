@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: MIT
+"""The face of the stores: light to import, exact in what it offers."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import haltable.stores
+from haltable.stores import AsyncStore, Durability, MemoryStore, SQLiteStore, Store
+
+
+def loaded_by(code):
+    """Returns the names of the modules that a fresh interpreter has loaded after the code."""
+    code = f"import sys; {code}; print(*sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    return set(ran.stdout.split())
+
+
+def test_the_face_is_light():
+    """Neither the face nor the store in memory loads a database; the store on SQLite does."""
+    light = loaded_by("import haltable.stores; from haltable.stores import MemoryStore, Store")
+
+    assert "sqlite3" not in light
+    assert "sqlite3" in loaded_by("from haltable.stores import SQLiteStore")
+
+
+def test_every_name_is_there():
+    """What the face lists it has, and what it does not have it says plainly."""
+    assert all(getattr(haltable.stores, name) for name in haltable.stores.__all__)
+    assert dir(haltable.stores) == sorted(haltable.stores.__all__)
+    absent = "CassetteStore"
+    with pytest.raises(AttributeError, match="no attribute 'CassetteStore'"):
+        getattr(haltable.stores, absent)
+
+
+def test_what_the_stores_say_of_themselves(tmp_path):
+    """Each store states its contract, whether it waits, what it survives, and who it is."""
+    memory = MemoryStore()
+    memory.write("key", b"", expected=0)
+    path = tmp_path / "loops.db"
+    with SQLiteStore(path) as process, SQLiteStore(path, "machine") as machine:
+        assert all(isinstance(store, Store) for store in (memory, process, machine))
+        assert [store.blocks for store in (memory, process, machine)] == [False, True, True]
+        assert [store.durability for store in (memory, process, machine)] == [
+            Durability.NOTHING,
+            Durability.PROCESS,
+            Durability.MACHINE,
+        ]
+        assert repr(memory) == "<MemoryStore: 1 keys>"
+        assert repr(machine) == f"<SQLiteStore: {str(path)!r}, survives the machine>"
+    assert AsyncStore.__name__ in haltable.stores.__all__
+
+
+def test_the_setting_behind_each_durability(tmp_path):
+    """Writes for the machine wait for the disk, writes for the process need not."""
+    settings = []
+    for durability in ("process", "machine"):
+        with SQLiteStore(tmp_path / durability, durability) as store:
+            connection = store._file.connection()
+            settings += [
+                connection.execute(f"PRAGMA {name}").fetchone()[0]
+                for name in ("journal_mode", "synchronous")
+            ]
+
+    assert settings == ["wal", 1, "wal", 2]
