@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import math
+import threading
 
 import anyio.lowlevel
 import attrs
 import pytest
 
+from haltable import StoreError
 from haltable.stores import Conflict, Durability, Entry, MemoryStore
 from haltable.testing.store_contract import StoreContract
 
@@ -311,6 +314,42 @@ def test_an_async_store_from_a_plain_make_store_is_named():
 
     with pytest.raises(AssertionError, match="make_store must be a coroutine function"):
         Forgot().test_an_absent_key()
+
+
+def test_a_store_that_mixes_plain_and_async_verbs_is_named():
+    """A synchronous store with one verb that must be awaited is told so."""
+
+    class Mixed(MemoryStore):
+        __slots__ = ()
+
+        async def write(self, key, value, *, expected):
+            await asyncio.sleep(0)
+
+    class OfTheMixed(StoreContract):
+        def make_store(self):
+            return Mixed()
+
+    with pytest.raises(AssertionError, match="must be awaited"):
+        OfTheMixed().test_create_and_replace()
+
+
+def test_a_store_that_raises_in_a_thread_fails():
+    """What a store raises in one of the racing threads fails the case."""
+
+    class Raising(MemoryStore):
+        __slots__ = ()
+
+        def write(self, key, value, *, expected):
+            if threading.current_thread() is not threading.main_thread():
+                raise StoreError("too many hands")
+            return super().write(key, value, expected=expected)
+
+    class OfTheRaising(StoreContract):
+        def make_store(self):
+            return Raising()
+
+    with pytest.raises(StoreError, match="too many hands"):
+        OfTheRaising().test_a_race_has_one_winner()
 
 
 def test_a_contract_without_a_store_says_so():

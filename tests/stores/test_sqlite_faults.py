@@ -14,7 +14,9 @@ import pytest
 
 from haltable import ConfigurationError, StoreError
 from haltable.stores import Conflict, Entry, SQLiteStore, _sqlite_file
+from haltable.stores._directory_lock import directory_lock
 from haltable.stores._sqlite_faults import store_error
+from haltable.stores._sqlite_form import prepare
 from tests.stores.disks import enlarge, read_only, small_disk
 
 #: Holds a lock on a database until its standard input ends.
@@ -413,6 +415,24 @@ def test_a_lock_while_the_log_is_switched_on(path):
     assert "is locked by another process" in message
     with SQLiteStore(path) as store:
         assert store.read("key") is None
+
+
+def test_somebody_else_makes_files_in_the_directory(path):
+    """While another process makes a file in the directory, one waits for it, and then says so."""
+    with directory_lock(str(path.parent), 1.0):
+        message = refusal(SQLiteStore, path, busy_timeout=0.05)
+
+    assert "cannot be made (Resource temporarily unavailable)" in message
+    assert not path.exists()
+
+
+def test_a_place_without_a_write_ahead_log():
+    """Where SQLite cannot keep a write-ahead log the file is refused: nobody could share it."""
+    with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        named = {"create": True, "synchronous": "NORMAL", "busy_timeout": 1.0}
+        message = refusal(prepare, connection, "loops.db", **named)
+
+    assert "cannot keep a write-ahead log" in message
 
 
 def test_a_disk_that_became_read_only(tmp_path):

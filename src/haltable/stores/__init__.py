@@ -8,12 +8,18 @@ a store's module, and with it a driver, only when the store is asked for.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from haltable.store import AsyncStore, Conflict, Durability, Entry, Store
-    from haltable.stores.memory import MemoryStore
-    from haltable.stores.sqlite import SQLiteStore
+    from haltable.store import (
+        AsyncStore as AsyncStore,
+        Conflict as Conflict,
+        Durability as Durability,
+        Entry as Entry,
+        Store as Store,
+    )
+    from haltable.stores.memory import MemoryStore as MemoryStore
+    from haltable.stores.sqlite import SQLiteStore as SQLiteStore
 
 __all__ = [
     "AsyncStore",
@@ -36,13 +42,16 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        message = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(message)
-    return getattr(importlib.import_module(home), name)
+if not TYPE_CHECKING:  # Or checkers would believe that every name is there.
+
+    def __getattr__(name: str) -> object:
+        home = _HOMES.get(name)
+        if home is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(importlib.import_module(home), name)
+        globals()[name] = value  # The next look-up finds it without asking here.
+        return value
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return [*__all__]
