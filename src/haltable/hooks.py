@@ -171,9 +171,9 @@ class Hooks:
 
         Called once, when the loop is made.
         """
-        cls = type(self)
-        for name in undecorated_fields(cls):
-            raise ConfigurationError(
-                f"{cls.__name__}.{name} is a remembered field, but {cls.__name__} has no "
-                "@attrs.define: put it above the class"
-            )
+        for cls in type(self).__mro__:
+            for name in undecorated_fields(cls):
+                raise ConfigurationError(
+                    f"{cls.__name__}.{name} is a remembered field, but {cls.__name__} has no "
+                    "@attrs.define: put it above the class"
+                )
