@@ -173,6 +173,10 @@ class _Decorator(Protocol):
     """What `bounded_loop` returns."""
 
     @overload
+    def __call__(self, function: classmethod[S, P, R]) -> classmethod[S, P, R]: ...
+    @overload
+    def __call__(self, function: staticmethod[P, R]) -> staticmethod[P, R]: ...
+    @overload
     def __call__(
         self, function: Callable[P, Generator[Y, Any, Any]]
     ) -> BoundedGenerator[P, Generator[Y, Any, Any]]: ...
@@ -200,6 +204,9 @@ def bounded_loop(*breakers: Breaker, **options: Any) -> _Decorator:
     keeps its own ``while True``: each yield ends an iteration, its return is
     success.  Signature and types are kept; bodies reach their iteration with
     `haltable.current`.
+
+    On class and static methods it goes above ``@classmethod``: the other order
+    works too, but type checkers do not see through it.
 
     Args:
         breakers: as for `haltable.Loop`.

@@ -20,6 +20,8 @@ from haltable.model import Status
 __all__ = ["LoopGaveUp", "LoopHalted", "LoopStopped", "LoopTripped", "Report"]
 
 R = TypeVar("R", covariant=True)
+#: The columns of the terminal that somebody has at three in the morning.
+_WIDTH = 80
 
 
 @attrs.frozen(eq=False)
@@ -190,22 +192,40 @@ def receipt(report: Report[Any]) -> str:
     """Returns the report as a few lines that help at three in the morning."""
     limits = {name: value for name, value in report.limits if value}
     who = f"{report.breaker}: " if report.breaker else ""
-    first = f"{report.status.name}  {report.name}   {who}{report.reason}"
-    lines = [first.rstrip(), "  " + " · ".join(_counts(report, limits))]
-    facts: list[str] = []
+    lines = [*_filled(f"{report.status.name}  {report.name}   ", [f"{who}{report.reason}"])]
+    lines += _filled("  ", _counts(report, limits))
     if report.last_error is not None:
-        facts.append(f"last error {report.last_error}")
+        lines += _filled("  last error ", [report.last_error])
     if report.result_lost is not None:
-        facts.append(f"no result: {report.result_lost}")
-    if facts:
-        lines.append("  " + " · ".join(facts))
-    lines.extend(f"  warning: {warning}" for warning in report.warnings)
+        lines += _filled("  no result: ", [report.result_lost])
+    for warning in report.warnings:
+        lines += _filled("  warning: ", [warning])
     if report.pending is not None:
-        lines.append(f"  pending: {_short(report.pending)} was not started")
-    if not report.durable and report.key is not None:
+        lines += _filled("  pending: ", [f"{_short(report.pending)} was not started"])
+    if not report.durable and report.key is not None and report.breaker:
         lines.append("  not stored: the store did not confirm the last write")
-    lines.append(f"  next: {_next(report)}")
+    lines += _filled("  next: ", _next(report))
     return "\n".join(lines)
+
+
+def _filled(label: str, facts: list[str]) -> list[str]:
+    """Returns the facts after their label, in lines that fit a terminal.
+
+    A fact that fits into a line is never broken, so that a call can be copied.
+    """
+    lines: list[str] = []
+    indent = " " * min(len(label), 8)
+    line, joint = label, ""
+    for fact in facts:
+        words = [fact] if len(indent) + len(fact) <= _WIDTH else fact.split()
+        for word in words:
+            if line.strip() and len(line) + len(joint) + len(word) > _WIDTH and joint:
+                lines.append(line)
+                line, joint = indent, ""
+            line += joint + word
+            joint = " "
+        joint = " · "
+    return [*lines, line.rstrip()]
 
 
 def _counts(report: Report[Any], limits: dict[str, str]) -> list[str]:
@@ -216,34 +236,47 @@ def _counts(report: Report[Any], limits: dict[str, str]) -> list[str]:
     if "failures" in limits:
         failures += f" of {limits['failures']}"
     if report.failures:
-        failures += f", {report.failures_in_row or 'none'} in a row"
-        if "row" in limits:
-            failures += f" (limit {limits['row']})"
-    alive = f"alive {report.elapsed:.0f} s"
+        row = report.failures_in_row
+        failures += f", {'all' if row == report.failures else row or 'none'} in a row"
+    if "row" in limits:
+        failures += f" (limit {limits['row']}{'' if report.failures else ' in a row'})"
+    alive = f"alive {_seconds(report.elapsed)}"
     if "seconds" in limits:
         alive += f" of {limits['seconds']} s"
     counts = [starts, failures, alive]
     if report.evidence is not None:
         counts.append(f"newest evidence {report.evidence}")
-    elif "stall" in limits:
-        counts.append("no new evidence yet")
+    elif "stall" in limits and not report.ok:
+        counts.append(f"no new evidence yet (limit {limits['stall']} s)")
     return counts
 
 
-def _next(report: Report[Any]) -> str:
+def _next(report: Report[Any]) -> list[str]:
     if report.status is Status.SUCCEEDED:
-        return "nothing to do" if report.ran else "nothing to do; it was done before, nothing ran"
+        return ["nothing to do" if report.ran else "nothing to do: it was done already"]
     if report.key is None:
-        return "mend the cause and run it again; without a key nothing was stored"
+        if not report.breaker:
+            return ["wait for its end"]
+        return ["see to the cause and run it again; without a key nothing is kept"]
     key = repr(report.key)
-    if report.status is Status.OPEN:
-        if report.retry_after:
-            return f"start it again in {report.retry_after:.1f} s"
-        return f"start it again, or look first: ops.show({key})"
-    calls = [f"ops.show({key})", f"ops.reset({key}, by=..., why=...)"]
-    if report.breaker == "IterationCap" and report.status is Status.TRIPPED:
-        calls.append(f"ops.extend({key}, starts=..., by=..., why=...)")
-    return " · ".join(calls)
+    calls = ["ops = Operator(store)", f"ops.show({key})"]
+    if report.status.terminal:
+        calls.append(f"ops.reset({key}, by=..., why=...)")
+        if report.breaker == "IterationCap" and report.status is Status.TRIPPED:
+            calls.append(f"ops.extend({key}, starts=..., by=..., why=...)")
+    elif not report.breaker:
+        calls.append(f"ops.stop({key}, by=..., why=...)")
+    elif report.retry_after:
+        return [f"run it again, not before {_seconds(report.retry_after)} have passed"]
+    elif report.breaker == "store":
+        calls.insert(0, "mend the store and run it again")
+    else:
+        calls.insert(0, "run it again")
+    return calls
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:,.0f} s"
 
 
 def _short(value: object) -> str:

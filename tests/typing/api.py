@@ -234,9 +234,12 @@ def fetch(url: str, *, timeout: float = 1.0) -> Reply:
     return Reply(url, timeout)
 
 
-@bounded_loop(
-    IterationCap(5), ExitCondition(success=lambda reply: reply.text != "", give_up=raised(OSError))
-)
+def has_text(reply: Reply) -> bool:
+    """A predicate of the result."""
+    return reply.text != ""
+
+
+@bounded_loop(IterationCap(5), ExitCondition(success=has_text, give_up=raised(OSError)))
 async def afetch(url: str) -> Reply:
     """The same, awaited."""
     return Reply(url, 0.0)
@@ -275,15 +278,15 @@ class Client:
         """An awaited method."""
         return Reply(url, 0.0)
 
-    @classmethod
     @retry
+    @classmethod
     def make(cls, url: str) -> Client:
         """A class method."""
         assert_type(url, str)
         return cls()
 
-    @staticmethod
     @retry
+    @staticmethod
     def ping(url: str) -> bool:
         """A static method."""
         return bool(url)
