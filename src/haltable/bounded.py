@@ -173,14 +173,6 @@ class _Decorator(Protocol):
     """What `bounded_loop` returns."""
 
     @overload
-    def __call__(self, function: classmethod[S, P, R]) -> classmethod[S, P, R]: ...
-    @overload
-    def __call__(self, function: staticmethod[P, R]) -> staticmethod[P, R]: ...
-    @overload
-    def __call__(
-        self, function: Callable[P, Generator[Y, Any, Any]]
-    ) -> BoundedGenerator[P, Generator[Y, Any, Any]]: ...
-    @overload
     def __call__(self, function: Callable[P, Iterator[Y]]) -> BoundedGenerator[P, Iterator[Y]]: ...
     @overload
     def __call__(
@@ -205,8 +197,9 @@ def bounded_loop(*breakers: Breaker, **options: Any) -> _Decorator:
     success.  Signature and types are kept; bodies reach their iteration with
     `haltable.current`.
 
-    On class and static methods it goes above ``@classmethod``: the other order
-    works too, but type checkers do not see through it.
+    Class methods work in either order of the decorators; mypy and pyright bind
+    only plain functions under ``@classmethod``, so they see one without its
+    class bound.
 
     Args:
         breakers: as for `haltable.Loop`.

@@ -279,13 +279,6 @@ class Client:
         return Reply(url, 0.0)
 
     @retry
-    @classmethod
-    def make(cls, url: str) -> Client:
-        """A class method."""
-        assert_type(url, str)
-        return cls()
-
-    @retry
     @staticmethod
     def ping(url: str) -> bool:
         """A static method."""
@@ -304,7 +297,6 @@ async def decorated(client: Client) -> None:
     assert_type(Client.get(client, "url"), Reply)
     assert_type(await client.aget("url"), Reply)
     assert_type(await client.aget.report("url"), Report[Reply])
-    assert_type(Client.make("url"), Client)
     assert_type(Client.ping("url"), bool)
     assert_type(await afetch("url"), Reply)
     assert_type(await afetch.report("url"), Report[Reply])
