@@ -58,6 +58,7 @@ _YES = Answer(True)
 GO, PAUSE, HALT = Step
 RETURNED, _FAILED, _TRANSIENT = Outcome.RETURNED, Outcome.FAILED, Outcome.TRANSIENT
 _STOPPED = Status.STOPPED
+_EVER = math.inf
 _ENDED_BY_ITSELF = (Outcome.RETURNED, Outcome.FAILED, Outcome.TRANSIENT)
 
 
@@ -134,19 +135,19 @@ class Kernel:
         yes = self._yes
         if yes is None or yes.ruling is None or len(self._words) != 1 or self.claim is not None:
             return False
-        if self.loud or self.outcome is not RETURNED:
+        if self.loud or self.counts.row or self.outcome is not RETURNED:
             return False
         self.ruling = yes.ruling
         return True
 
     def begin_quietly(self, now: float) -> bool:
         """Begins the first iteration if nobody can have a word on it."""
-        if self.loud or not self.plan.simple or self.stop is not None or now >= self.outer_end:
+        plan = self.plan
+        if self.loud or not plan.simple or self.stop is not None or now >= self.outer_end:
             return False
         self.starts = 1
-        self._silent_starts = self._quiet_starts = self.plan.quiet_starts
-        self._silent_time = min(self.origin + self.plan.quiet_elapsed, self.outer_end)
-        self._quiet_time = min(self._silent_time, now + self.breath)
+        self._silent_starts = self._quiet_starts = plan.quiet_starts
+        self._be_silent_until(self.origin + plan.quiet_elapsed, now)
         return True
 
     # How iterations end -------------------------------------------------------
@@ -345,14 +346,20 @@ class Kernel:
             elapsed = min([h.elapsed for h in known] + due, default=math.inf)
         else:
             self._silent_starts, elapsed = plan.quiet_starts, plan.quiet_elapsed
-        self._silent_time = min(self.origin + elapsed, self.outer_end)
-        self._quiet_time = min(self._silent_time, now + self.breath)
+        self._be_silent_until(self.origin + elapsed, now)
         # A row of failures is ended by a full turn.
         loud = self.loud or self.counts.row or self.counts.slips
         self._quiet_starts = 0 if loud else self._silent_starts
         # Looked at last, so that a stop from another thread is never painted over.
         if self.stop is not None:
             self._quiet_starts = 0
+
+    def _be_silent_until(self, end: float, now: float) -> None:
+        self._silent_time = self._quiet_time = end
+        # Most runs have neither, and `min` costs as much as a whole quiet beginning.
+        if self.outer_end < _EVER or self.breath < _EVER:
+            self._silent_time = min(end, self.outer_end)
+            self._quiet_time = min(self._silent_time, now + self.breath)
 
     def _speakable(self, now: float) -> bool:
         # A full turn for another reason (a write, a listener) need not ask

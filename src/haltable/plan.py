@@ -129,7 +129,8 @@ class Plan:
             timed=timed,
             befores=tuple(b for b in breakers if _overrides(b, "before")),
             afters=tuple(b for b in breakers if _overrides(b, "after")),
-            loud=bool(loud_returns) or not silent or delay is not None,
+            # A back-off waits only after slips, which are no quiet iterations.
+            loud=bool(loud_returns) or not silent or isinstance(delay, Delay),
             judges_success=any(b.judges_success for b in breakers),
             limit=min((n for n in limits if n is not None), default=None),
             time_limit=min((t for t in times if t is not None), default=math.inf),
