@@ -11,15 +11,15 @@ import functools
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
-from typing_extensions import Concatenate, Self
+from typing_extensions import Concatenate, Self, Unpack
 
 from haltable._bounded_generators import agenerate, generate
+from haltable._call import Call, is_async, is_async_generator, is_generator
 from haltable._context import here
 from haltable._drive_sync import drive
-from haltable._call import Call, is_async, is_async_generator, is_generator
 from haltable.breaker import Breaker
 from haltable.errors import ConfigurationError
-from haltable.loop import Loop
+from haltable.loop import Loop, LoopOptions
 from haltable.report import Report
 
 __all__ = ["Bounded", "BoundedCoroutine", "BoundedGenerator", "bounded_loop"]
@@ -28,6 +28,7 @@ P = ParamSpec("P")
 Q = ParamSpec("Q")
 R = TypeVar("R")
 S = TypeVar("S")
+T = TypeVar("T")
 Y = TypeVar("Y")
 
 
@@ -173,6 +174,10 @@ class _Decorator(Protocol):
     """What `bounded_loop` returns."""
 
     @overload
+    def __call__(
+        self, function: Callable[P, Generator[Y, T, R]]
+    ) -> BoundedGenerator[P, Generator[Y, T, R]]: ...
+    @overload
     def __call__(self, function: Callable[P, Iterator[Y]]) -> BoundedGenerator[P, Iterator[Y]]: ...
     @overload
     def __call__(
@@ -188,7 +193,7 @@ class _Decorator(Protocol):
     def __call__(self, function: Callable[P, R]) -> Bounded[P, R]: ...
 
 
-def bounded_loop(*breakers: Breaker, **options: Any) -> _Decorator:
+def bounded_loop(*breakers: Breaker, **options: Unpack[LoopOptions]) -> _Decorator:
     """Decorates a function so that each call is a bounded loop.
 
     A plain or coroutine function is called again until its loop ends, and the

@@ -15,13 +15,13 @@ from collections.abc import (
     Iterable,
     Iterator,
 )
-from typing import Any, ParamSpec, TypeVar, overload
+from typing import Any, ParamSpec, TypedDict, TypeVar, overload
 
 from typing_extensions import Concatenate, Self
 
 from haltable._call import Call
-from haltable._policy import check_breakers, check_exceptions, check_key, check_seconds, check_store
 from haltable._over import AsyncOver, Over
+from haltable._policy import check_breakers, check_exceptions, check_key, check_seconds, check_store
 from haltable._state import Settings
 from haltable.backoff import Backoff, as_delay
 from haltable.breaker import Breaker
@@ -34,12 +34,28 @@ from haltable.run import Run
 from haltable.sink import Sink
 from haltable.store import AnyStore
 
-__all__ = ["Loop"]
+__all__ = ["Loop", "LoopOptions"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 _SYSTEM_CLOCK = SystemClock()
+
+
+class LoopOptions(TypedDict, total=False):
+    """The keyword arguments of `Loop`, for whoever hands them through."""
+
+    key: str | Callable[..., str] | None
+    store: AnyStore | None
+    name: str | None
+    delay: float | Backoff
+    transient: type[Exception] | tuple[type[Exception], ...]
+    fatal: type[Exception] | tuple[type[Exception], ...]
+    lease: float
+    max_hold: float | None
+    grace: float
+    sinks: Iterable[Sink]
+    clock: Clock | None
 
 
 class Loop:
