@@ -78,7 +78,7 @@ class RunState(Recording):
 
     def end_quietly(self, now: float) -> bool:
         """Ends a run that succeeded, has no key, and nobody listens to."""
-        if self.key is not None or not self.kernel.rule_quietly():
+        if self.key is not None or not self.kernel.rule_quietly(now):
             return False
         self.finished = True
         self.ended_at = now

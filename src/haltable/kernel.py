@@ -130,12 +130,12 @@ class Kernel:
         self._yes = asked
         self.hear(asked, _YES, None)
 
-    def rule_quietly(self) -> bool:
-        """Ends the run if the one thing said is a success, and nobody listens."""
+    def rule_quietly(self, now: float) -> bool:
+        """Ends the run if the one thing said is a success, and nobody can add to it."""
         yes = self._yes
         if yes is None or yes.ruling is None or len(self._words) != 1 or self.claim is not None:
             return False
-        if self.loud or self.counts.row or self.outcome is not RETURNED:
+        if self.loud or self.counts.row or self._speakable(now):
             return False
         self.ruling = yes.ruling
         return True
