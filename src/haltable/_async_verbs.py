@@ -29,6 +29,7 @@ class AsyncVerbs(Handle):
     async def acarry(self, call: Call) -> None:
         """Runs an async body until the run ends."""
         from haltable import _drive_async as driver
+        from haltable._claim_async import watch
         from haltable._ports_async import BREATH, run_watched
 
         self.use("arun")
@@ -38,20 +39,21 @@ class AsyncVerbs(Handle):
             if self.key is None:
                 await driver.drive(self, call)
             else:
-                await run_watched(self, lambda: driver.drive(self, call), driver.watch)
+                await run_watched(self, lambda: driver.drive(self, call), watch)
         finally:
             here.reset(token)
 
     async def acarry_once(self, call: Call) -> None:
         """Runs one iteration with an async body and gives the key back."""
         from haltable import _drive_async as driver
+        from haltable._claim_async import watch
         from haltable._ports_async import run_watched
 
         self.use("astep")
         self.single_step = True
         token = here.set(self)
         try:
-            await run_watched(self, lambda: driver.single(self, call), driver.watch)
+            await run_watched(self, lambda: driver.single(self, call), watch)
         finally:
             here.reset(token)
 

@@ -11,22 +11,15 @@
 from __future__ import annotations
 
 from haltable import _ports_sync as ports
-from haltable._book import Change, Draft
 from haltable._call import FULL, PLAIN, TAKES_ITERATION, Call
+from haltable._claim_sync import admitted, charge, close, fail, keep, watch
 from haltable._state import RunState
-from haltable._watch import INTERVAL
 from haltable.errors import LoopBusy, StoreError
 from haltable.kernel import GO, HALT, PAUSE, Step
-from haltable.ledger import MINE, Held, Left, Standing, Terminal, admit
 from haltable.model import Done, Outcome, Ruling, Status
 from haltable.probe import Answer
-from haltable.records import Apart, decode_apart, encode_apart, new_record
-from haltable.store import Conflict, Entry
 
 __all__ = ["drive", "end_block", "end_call", "exhaust", "interrupt", "leave", "single", "turn"]
-
-#: How often a refused write is answered with a record that is older than mine.
-_STALE_READS = 8
 
 
 def drive(run: RunState, call: Call) -> None:
@@ -176,13 +169,6 @@ def leave(run: RunState, why: str) -> None:
         fail(run, error)
 
 
-def fail(run: RunState, error: StoreError) -> None:
-    """Ends the run, not the key, over a store that failed."""
-    run.blame_store(error)
-    ports.forget(run)
-    run.end(durable=False)
-
-
 def begin(run: RunState) -> bool:
     """Opens the key, if there is one; False if the run ended over it."""
     run.begun = True
@@ -190,48 +176,6 @@ def begin(run: RunState) -> bool:
         return True
     run.book = ports.new_book(run, watch)
     return admitted(run)
-
-
-def admitted(run: RunState) -> bool:
-    """Reads the key and goes on from what is there; False if the run ended over it.
-
-    Raises:
-        LoopBusy: if another run holds the key.
-    """
-    book = run.keyed_book()
-    while True:
-        entry = ports.read(run, run.store_key)
-        book.see(entry, new_record(run.label))
-        running = book.record.running
-        dead = running is not None and ports.is_dead(run, running.owner)
-        admission = admit(book.record, age=0.0 if entry is None else entry.age, dead=dead)
-        if isinstance(admission, Held):
-            ports.forget(run)
-            raise LoopBusy(run.label, str(admission.owner), admission.left)
-        if isinstance(admission, Terminal):
-            return refused(run, admission.ruling)
-        if admission.wait <= 0:
-            break
-        if run.single_step:
-            run.retry_after = admission.wait
-            return refused(run, Ruling(Status.OPEN, "run", "it is too early for the next start"))
-        ports.rest(run, admission.wait)
-        if run.kernel.stop is not None:
-            break
-    crashed = isinstance(admission, Left) and admission.crashed
-    run.take_over(admission.record, crashed=crashed)
-    if run.apart.wanted:
-        stored = ports.read(run, run.apart_key)
-        if stored is not None:
-            run.recall_apart(decode_apart(stored.value), stored.version)
-    return True
-
-
-def refused(run: RunState, ruling: Ruling) -> bool:
-    """Ends a run that may not start; nothing is written."""
-    run.refuse(ruling)
-    ports.forget(run)
-    return False
 
 
 def finish(run: RunState, *, last: bool, each_asked: bool = False) -> Step:
@@ -282,66 +226,6 @@ def proceed(run: RunState, step: Step) -> bool:
     return True
 
 
-def charge(run: RunState) -> bool:
-    """Records the next start before the body gets control; False if the run ended instead."""
-    book, kernel = run.keyed_book(), run.kernel
-    while not book.claimed:
-        moment = run.now()
-        if put(run, run.charging(moment)) is MINE:
-            kernel.adopt(book.record, moment, book.version)
-            return store_apart(run)
-        # Somebody was quicker: everything that was known of the key is old.
-        if not admitted(run):
-            return False
-        if kernel.resume(run.now(), run) is HALT:
-            close(run)
-            return False
-    moment = run.now()
-    if not keep(run, run.charging(moment)):
-        return False
-    kernel.adopt(book.record, moment, book.version)
-    return store_apart(run)
-
-
-def keep(run: RunState, change: Change) -> bool:
-    """Sends a write of a claim that stands; False if it does not, and the run ended over it."""
-    standing = put(run, change)
-    if standing is MINE:
-        run.unsettled = None
-        return True
-    run.bow_to(standing)
-    close(run)
-    return False
-
-
-def close(run: RunState, wait: float = 0.0) -> None:
-    """Writes how the run ends, if it has a key, and ends it."""
-    if run.finished or run.kernel.ruling is None:
-        return
-    book = run.book
-    if book is None:
-        run.end(durable=False)
-        return
-    durable = True
-    try:
-        while run.owes_a_write:
-            standing = put(run, run.closing(run.now(), wait), despite=run.overruled)
-            if standing is MINE:
-                break
-            durable = False
-            if book.claimed:
-                durable = run.bow_to(standing)
-            elif not admitted(run):
-                return
-        else:
-            durable = book.claimed or run.kernel.ruling.status is Status.OPEN
-    except StoreError as error:
-        fail(run, error)
-        return
-    ports.forget(run)
-    run.end(durable=durable)
-
-
 def interrupt(run: RunState, error: BaseException) -> bool:
     """Ends the run over an exception that is no outcome; True if it was our own interrupt."""
     kernel = run.kernel
@@ -364,90 +248,3 @@ def interrupt(run: RunState, error: BaseException) -> bool:
     if not run.finished:
         fail(run, StoreError("the store did not confirm the end of the run within the grace"))
     return ours
-
-
-def put(run: RunState, change: Change, *, despite: frozenset[Standing] = frozenset()) -> Standing:
-    """Applies a change to the run's record; says how the claim stands.
-
-    Anything but MINE means that nothing was written.  ``despite`` names the
-    standings over which the change is written all the same.
-
-    Raises:
-        StoreError: if the store failed, or it is unknown whether it wrote.
-    """
-    book = run.keyed_book()
-    with ports.locked(run):
-        for _ in range(_STALE_READS):
-            if book.standing is not MINE and book.standing not in despite:
-                return book.standing
-            draft = book.draft(change)
-            reply = send(run, draft)
-            if isinstance(reply, Entry):
-                book.accepted(draft, reply.version, run.now())
-                return MINE
-            found = reply.current
-            if found is None or found.version <= draft.expected:
-                # What came with the refusal may be older than the refusal itself.
-                found = ports.read(run, run.store_key)
-            if book.compare(found, draft):
-                return MINE
-            if not book.claimed:
-                return book.standing
-    raise StoreError(f"{run.label}: the store refused {_STALE_READS} writes in a row")
-
-
-def send(run: RunState, draft: Draft) -> Entry | Conflict:
-    """Sends a write; one whose outcome is unknown is sent a second time.
-
-    The same compare-and-set cannot be done twice, and a refusal shows whether
-    the first was.
-    """
-    try:
-        return ports.write(run, run.store_key, draft.value, draft.expected)
-    except StoreError as error:
-        if error.outcome == "refused":
-            raise
-    return ports.write(run, run.store_key, draft.value, draft.expected)
-
-
-def store_apart(run: RunState) -> bool:
-    """Writes the breakers' large memory, if it changed."""
-    run.unsettled = None
-    if run.apart.text == run.apart_stored_text:
-        return True
-    book = run.keyed_book()
-    value = encode_apart(Apart(run.label, book.charged_epoch, run.apart.text))
-    for _ in range(_STALE_READS):
-        reply = ports.write(run, run.apart_key, value, run.apart_version)
-        if isinstance(reply, Entry):
-            run.apart_version, run.apart_stored_text = reply.version, run.apart.text
-            return True
-        found = ports.read(run, run.apart_key)
-        # Damage must fail here, before it is written over.
-        run.apart_version = 0 if found is None else found.version
-        if found is not None:
-            decode_apart(found.value)
-    raise StoreError(f"{run.label}: the store refused {_STALE_READS} writes in a row")
-
-
-def watch(run: RunState) -> None:
-    """Looks at the record of a run whose body or pause is long, and renews its lease.
-
-    A store fault here is no verdict: the next look tries again, and the next
-    write of the run itself says what is to be said.
-    """
-    book, now = run.keyed_book(), run.now()
-    if run.finished or not book.claimed or now - book.written_at < INTERVAL:
-        return
-    try:
-        with ports.locked(run):
-            entry = ports.read(run, run.store_key)
-            if entry is None or entry.version != book.version:
-                book.compare(entry)
-            standing = book.standing
-        if standing is not MINE:
-            run.ask_to_stop(run.ruling_for(standing), interrupting=True)
-        elif run.renewal_due(now):
-            put(run, run.renewing(now))
-    except StoreError as error:
-        run.note_blind_watch(error)

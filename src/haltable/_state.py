@@ -7,24 +7,18 @@ nothing (the kernel does) and does no I/O.
 
 from __future__ import annotations
 
-import json
 import random
 import threading
 from collections.abc import Callable
-from typing import Any
 
 from haltable import ledger
 from haltable._context import here
 from haltable._fields import Settings
-from haltable._recording import Recording
-from haltable._tell import tell
+from haltable._reporting import Reporting
 from haltable.clock import Clock
 from haltable.errors import ConfigurationError, LoopInterrupt, in_words
 from haltable.events import (
-    Event,
     IterationEnded,
-    IterationStarted,
-    LoopPaused,
     RunEnded,
     StartRefused,
 )
@@ -33,17 +27,15 @@ from haltable.kernel import Kernel
 from haltable.model import Done, GiveUp, Outcome, Ruling, Status
 from haltable.recollection import Recollection
 from haltable.records import LoopRecord
-from haltable.report import LoopHalted, Report, halted
-from haltable.sinks.log import log_watch_failure
+from haltable.report import LoopHalted, halted
 
 __all__ = ["RunState", "Settings"]
 
 
-class RunState(Recording):
+class RunState(Reporting):
     """One execution of a loop: everything that changes lives here."""
 
     children: list[RunState] | None = None
-    _report: Report[Any] | None = None
 
     def __init__(self, settings: Settings, key: str | None) -> None:
         plan = settings.plan
@@ -200,28 +192,6 @@ class RunState(Recording):
         if around.stop is not None or around.ruling is not None:
             self.ask_to_stop(self.stopped("outer", "the run around it has ended"))
 
-    # Telling -------------------------------------------------------------------------
-
-    def tell(self, event: Event) -> None:
-        """Gives an event to the sinks."""
-        tell(event, self.settings.sinks)
-
-    def tell_started(self) -> None:
-        """Tells that an iteration begins."""
-        self.tell(IterationStarted(self.label, self.kernel.run_number, self.kernel.starts))
-
-    def tell_ended(self) -> None:
-        """Tells that an iteration ended."""
-        kernel = self.kernel
-        if kernel.outcome is not None:
-            failed = kernel.outcome in (Outcome.FAILED, Outcome.TRANSIENT)
-            error = in_words(kernel.error) if failed and kernel.error is not None else None
-            self.tell(IterationEnded(self.label, kernel.run_number, kernel.outcome, error))
-
-    def tell_paused(self, seconds: float) -> None:
-        """Tells that the loop waits."""
-        self.tell(LoopPaused(self.label, seconds))
-
     # The end -------------------------------------------------------------------------
 
     def take_over(self, record: LoopRecord, *, crashed: bool) -> None:
@@ -271,10 +241,6 @@ class RunState(Recording):
         else:
             kernel.ruling = Ruling(Status.SUCCEEDED, "run", "the block ended")
 
-    def note_blind_watch(self, error: Exception) -> None:
-        """Logs that the watcher could not see the record."""
-        log_watch_failure(self.label, error)
-
     def blame_store(self, error: BaseException) -> None:
         """Ends the run, not the key: the store failed."""
         self.fault = error
@@ -307,53 +273,6 @@ class RunState(Recording):
             )
 
     @property
-    def report(self) -> Report[Any]:
-        """The receipt of the run; while it runs, of how it stands."""
-        if self._report is None:
-            report = self._make_report()
-            if not self.finished:
-                return report
-            self._report = report
-        return self._report
-
-    def _make_report(self) -> Report[Any]:
-        kernel = self.kernel
-        ruling = kernel.ruling or Ruling(Status.OPEN, "", "still running")
-        counts, past = kernel.counts, kernel.counts.past
-        evidence = kernel.newest_evidence()
-        if evidence is None and past.evidence is not None:
-            evidence = past.evidence, past.evidence_start
-        result, lost = kernel.result, None
-        if self.stored_result is not None:
-            result, lost = _from_json(self.stored_result)
-        last_error = None if past.error is None else f"{past.error}, iteration {past.error_start}"
-        if kernel.error is not None:
-            last_error = in_words(kernel.error)
-        return Report(
-            status=ruling.status,
-            breaker=ruling.breaker,
-            reason=ruling.reason,
-            starts=kernel.starts,
-            failures=counts.failures,
-            ran=self.ran,
-            result=result,
-            error=self.fault or kernel.error,
-            pending=self.pending,
-            evidence=evidence and f"{evidence[0]}, iteration {evidence[1]}",
-            retry_after=self.retry_after,
-            elapsed=kernel.elapsed(self.ended_at if self.ended_at is not None else self.now()),
-            durable=self.durable,
-            key=self.key,
-            failures_in_row=counts.row,
-            name=self.label,
-            warnings=kernel.warnings,
-            limits=self.settings.plan.limits,
-            last_error=last_error,
-            result_lost=lost,
-            extension=counts.extension,
-        )
-
-    @property
     def chance(self) -> Callable[[], float]:
         """The source of the jitter."""
         return random.random
@@ -369,8 +288,3 @@ class SyncWaker:
 
     def __call__(self) -> None:
         self.event.set()
-
-
-def _from_json(record: LoopRecord) -> tuple[object, str | None]:
-    past = record.past
-    return (None if past.result is None else json.loads(past.result)), past.result_lost

@@ -67,9 +67,10 @@ async def items(source: AsyncIterator[T]) -> list[T]:
 RENAMED = {"AsyncPorts": "Ports", "adrive": "drive"}
 
 
-def test_the_drivers_have_not_drifted():
+@pytest.mark.parametrize("room", ["_drive", "_claim"])
+def test_the_drivers_have_not_drifted(room):
     """What one driver does, the other does, in the same order, and awaits it."""
-    sync, awaiting = (PACKAGE / "_drive_sync.py", PACKAGE / "_drive_async.py")
+    sync, awaiting = (PACKAGE / f"{room}_sync.py", PACKAGE / f"{room}_async.py")
     found = drifts(Twins(sync.read_text(), awaiting.read_text(), verbs=VERBS))
 
     assert {"read", "write", "rest"} <= PORTS
