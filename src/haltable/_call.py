@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import functools
 import inspect
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -26,10 +27,11 @@ __all__ = [
     "is_async",
     "is_async_generator",
     "is_generator",
-    "takes_iteration",
+    "place_of_iteration",
 ]
 
 _NAME = "iteration"
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 class Mode(enum.Enum):
@@ -87,61 +89,78 @@ class Call:
         awaited: bool,
     ) -> Call:
         """Returns how to call a body for ``run`` and ``step``, or for their async twins."""
-        if not callable(body):
-            raise ConfigurationError(f"body={body!r}: give a callable")
-        if is_generator(body):
-            raise ConfigurationError(
-                f"body={_name(body)}: a generator keeps its own loop; decorate it with "
-                "@bounded_loop, or give a function that does one iteration"
-            )
         if isinstance(body, Body):
             if args or kwargs:
                 raise ConfigurationError(f"body={_name(body)}: it takes no arguments of its own")
             return cls(body.acall if awaited else body, TAKES_ITERATION, (), {})
-        if is_async(body) and not awaited:
-            raise ConfigurationError(
-                f"body={_name(body)}: it is async; await loop.arun(...) or loop.astep(...) instead"
-            )
-        if awaited and not is_async(body) and inspect.isroutine(body):
-            raise ConfigurationError(
-                f"body={_name(body)}: it is not async and would block the event loop; "
-                "make it `async def`, or use loop.run(...) in a thread of its own"
-            )
-        place = takes_iteration(body)
-        if not place:
+        _check(body, awaited=awaited)
+        place = place_of_iteration(body)
+        if place is None:
             return cls.with_arguments(body, args, kwargs)
-        alone = place == "first" and not args and not kwargs
-        return cls(body, TAKES_ITERATION if alone else FULL, args, kwargs)
+        if _NAME in kwargs:
+            raise ConfigurationError(
+                f"{_NAME}={kwargs[_NAME]!r}: the loop itself hands each iteration to "
+                f"{_name(body)}; leave this argument out"
+            )
+        if place > len(args):
+            return cls(body, FULL, args, kwargs)
+        if not args and not kwargs:
+            return cls(body, TAKES_ITERATION, args, kwargs)
+
+        def handed(iteration: Iteration) -> Any:
+            return body(*args[:place], iteration, *args[place:], **kwargs)
+
+        return cls(handed, TAKES_ITERATION, (), {})
 
     def keywords(self, iteration: Iteration) -> dict[str, Any]:
         """Returns the keyword arguments of one call, the iteration among them."""
         return {**self.kwargs, _NAME: iteration}
 
 
-def takes_iteration(body: Callable[..., Any]) -> str:
-    """Returns "first" if the body's first parameter is ``iteration``, "named" if another is."""
+def _check(body: Callable[..., Any], *, awaited: bool) -> None:
+    if not callable(body):
+        raise ConfigurationError(f"body={body!r}: give a callable")
+    if is_generator(body):
+        raise ConfigurationError(
+            f"body={_name(body)}: a generator keeps its own loop; decorate it with "
+            "@bounded_loop, or give a function that does one iteration"
+        )
+    if is_async(body) and not awaited:
+        raise ConfigurationError(
+            f"body={_name(body)}: it is async; await loop.arun(...) or loop.astep(...) instead"
+        )
+    if awaited and not is_async(body) and inspect.isroutine(_unwrapped(body)):
+        raise ConfigurationError(
+            f"body={_name(body)}: it is not async and would block the event loop; "
+            "make it `async def`, or use loop.run(...) in a thread of its own"
+        )
+
+
+def place_of_iteration(body: Callable[..., Any]) -> int | None:
+    """Returns before how many other arguments ``iteration`` goes; None if the body takes none.
+
+    A parameter that is only taken by name has its place after any number of others.
+    """
     try:
         parameters = list(inspect.signature(body).parameters.values())
     except (TypeError, ValueError):
-        return ""
+        return None
     for index, parameter in enumerate(parameters):
-        if parameter.name != _NAME:
+        if parameter.name != _NAME or parameter.kind in _VARIADIC:
             continue
         if parameter.kind is parameter.POSITIONAL_ONLY and index > 0:
             raise ConfigurationError(
                 f"body={_name(body)}: `iteration` is positional-only and not the first parameter, "
                 "so it cannot be handed over; drop the slash"
             )
-        first = index == 0 and parameter.kind is not parameter.KEYWORD_ONLY
-        return "first" if first else "named"
-    return ""
+        return sys.maxsize if parameter.kind is parameter.KEYWORD_ONLY else index
+    return None
 
 
 def is_async(body: Callable[..., Any]) -> bool:
     """Says whether calling it gives a coroutine, through partials and callable objects."""
     body = _unwrapped(body)
-    call = getattr(type(body), "__call__", None)
-    return inspect.iscoroutinefunction(body) or inspect.iscoroutinefunction(call)
+    return inspect.iscoroutinefunction(body) or inspect.iscoroutinefunction(type(body).__call__)
 
 
 def is_generator(body: Callable[..., Any]) -> bool:
