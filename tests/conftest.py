@@ -8,6 +8,7 @@ of a wider scope, and is then counted as having been there before.
 from __future__ import annotations
 
 import inspect
+import signal
 from collections.abc import Iterator
 
 import hypothesis
@@ -20,6 +21,16 @@ WATCH = pytest.StashKey[leaks.Watch | None]()
 # Shared machines stall for longer than any deadline for one example.
 hypothesis.settings.register_profile("house", deadline=None)
 hypothesis.settings.load_profile("house")
+
+
+def pytest_configure():
+    """Lets the suite be interrupted, however it was started.
+
+    A shell that starts it in the background has it, and all its children,
+    ignore Ctrl-C; what is tested with it would then wait for ever.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="module", params=["asyncio", "trio"])
