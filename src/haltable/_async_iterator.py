@@ -8,8 +8,7 @@ that was left only later, and trio not at all; dropping this ends the run.
 from __future__ import annotations
 
 from collections.abc import Callable
-
-from typing_extensions import Self
+from typing import Self
 
 from haltable import _drive_async as driver
 from haltable._handle import Handle

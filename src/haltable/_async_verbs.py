@@ -10,9 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import TracebackType
-from typing import Any
-
-from typing_extensions import Self
+from typing import Any, Self
 
 from haltable import _drive_sync, _ports_sync, _watch
 from haltable._call import Call

@@ -8,9 +8,7 @@ costs nothing and an item that may not start is not lost.
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
-from typing import Generic, TypeVar
-
-from typing_extensions import Self
+from typing import Generic, Self, TypeVar
 
 from haltable import _drive_sync as driver
 from haltable.iteration import Iteration

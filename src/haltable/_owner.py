@@ -53,7 +53,7 @@ def _process(pid: int) -> tuple[str, str, int, str]:
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         # Resolved by the kernel for this very process, so it is ours.
-        space = os.readlink("/proc/self/ns/pid")
+        space = str(Path("/proc/self/ns/pid").readlink())
     except OSError:
         return "", "", pid, ""
     found = _state_and_birth(pid)

@@ -25,7 +25,7 @@ import anyio.to_thread
 from haltable import _owner, _watch
 from haltable._book import Book
 from haltable._state import RunState
-from haltable.errors import StoreError
+from haltable.errors import StoreError, in_words
 from haltable.plan import Asked
 from haltable.records import Owner, new_record
 from haltable.store import Conflict, Entry
@@ -91,38 +91,22 @@ def sheltered(run: RunState) -> AbstractContextManager[object]:
 
 async def read(run: RunState, key: str) -> Entry | None:
     """Reads from the store; whatever goes wrong is a `StoreError`."""
-    store, awaiting = run.settings.store, run.settings.async_store
     try:
-        if awaiting is not None:
-            return await _protected(run, functools.partial(awaiting.read, key))
-        if store is None:
-            raise AssertionError("a run with a key has a store")
-        if getattr(store, "blocks", True):
-            return await _protected(run, _hop(functools.partial(store.read, key)))
-        return store.read(key)
+        return await _read(run, key)
     except StoreError:
         raise
     except Exception as error:
-        raise StoreError(f"reading {key!r} failed: {type(error).__name__}: {error}") from error
+        raise StoreError(f"reading {key!r} failed: {in_words(error)}") from error
 
 
 async def write(run: RunState, key: str, value: bytes, expected: int) -> Entry | Conflict:
     """Writes to the store; whatever goes wrong is a `StoreError`."""
-    store, awaiting = run.settings.store, run.settings.async_store
     try:
-        if awaiting is not None:
-            call = functools.partial(awaiting.write, key, value, expected=expected)
-            return await _protected(run, call)
-        if store is None:
-            raise AssertionError("a run with a key has a store")
-        if getattr(store, "blocks", True):
-            blocking = functools.partial(store.write, key, value, expected=expected)
-            return await _protected(run, _hop(blocking))
-        return store.write(key, value, expected=expected)
+        return await _write(run, key, value, expected)
     except StoreError:
         raise
     except Exception as error:
-        raise StoreError(f"writing {key!r} failed: {type(error).__name__}: {error}") from error
+        raise StoreError(f"writing {key!r} failed: {in_words(error)}") from error
 
 
 async def rest(run: RunState, seconds: float) -> None:
@@ -227,6 +211,27 @@ class Turnstile:
                 yield
             finally:
                 self._holder = None
+
+
+async def _read(run: RunState, key: str) -> Entry | None:
+    store, twin = run.settings.store, run.settings.async_store
+    if twin is not None:
+        return await _protected(run, functools.partial(twin.read, key))
+    if store is None:
+        raise AssertionError("a run with a key has a store")
+    if getattr(store, "blocks", True):
+        return await _protected(run, _hop(functools.partial(store.read, key)))
+    return store.read(key)
+
+
+async def _write(run: RunState, key: str, value: bytes, expected: int) -> Entry | Conflict:
+    store, twin = run.settings.store, run.settings.async_store
+    if twin is not None:
+        return await _protected(run, functools.partial(twin.write, key, value, expected=expected))
+    if store is None:
+        raise AssertionError("a run with a key has a store")
+    call = functools.partial(store.write, key, value, expected=expected)
+    return await _protected(run, _hop(call)) if getattr(store, "blocks", True) else call()
 
 
 def _in_thread(asked: Asked) -> Callable[[Any], Awaitable[object]]:

@@ -16,7 +16,7 @@ from typing import Any
 from haltable import _owner, _watch
 from haltable._book import Book
 from haltable._state import RunState, SyncWaker
-from haltable.errors import StoreError
+from haltable.errors import StoreError, in_words
 from haltable.plan import Asked
 from haltable.records import Owner, new_record
 from haltable.store import Conflict, Entry, Store
@@ -84,7 +84,7 @@ def read(run: RunState, key: str) -> Entry | None:
     except StoreError:
         raise
     except Exception as error:
-        raise StoreError(f"reading {key!r} failed: {type(error).__name__}: {error}") from error
+        raise StoreError(f"reading {key!r} failed: {in_words(error)}") from error
 
 
 def write(run: RunState, key: str, value: bytes, expected: int) -> Entry | Conflict:
@@ -94,7 +94,7 @@ def write(run: RunState, key: str, value: bytes, expected: int) -> Entry | Confl
     except StoreError:
         raise
     except Exception as error:
-        raise StoreError(f"writing {key!r} failed: {type(error).__name__}: {error}") from error
+        raise StoreError(f"writing {key!r} failed: {in_words(error)}") from error
 
 
 def rest(run: RunState, seconds: float) -> None:

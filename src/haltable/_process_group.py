@@ -17,13 +17,18 @@ import math
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import TracebackType
+from typing import Self, overload
+
+import attrs
 
 from haltable.errors import ConfigurationError
 
-__all__ = ["SETTLE", "checked", "end", "is_alive", "pauses", "signal_group", "start", "wait"]
+__all__ = ["SETTLE", "ProcessGroup", "checked", "is_alive", "pauses", "signal_group"]
 
 #: Seconds that the kernel gets to carry out a KILL.
 SETTLE = 1.0
@@ -50,65 +55,121 @@ def checked(argv: Sequence[str | os.PathLike[str]], caller: str) -> tuple[str, .
     )
 
 
-def start(
-    argv: Sequence[str],
-    *,
-    output: int = subprocess.DEVNULL,
-    cwd: str | None = None,
-    env: Mapping[str, str] | None = None,
-) -> subprocess.Popen[bytes]:
-    """Starts a child that leads a group of its own, with no input.
+@attrs.define(eq=False)
+class ProcessGroup:
+    """A child without input that leads a group of its own, as a context.
+
+    Entering starts the child.  Leaving, in whatever way, ends what is left of
+    the group: TERM, then KILL for what outlives the grace.  An exception that
+    cuts the grace short goes on after the KILL.
 
     Args:
         argv: the program and its arguments.
-        output: the descriptor for what it prints; it is thrown away by default.
+        grace: seconds from TERM to KILL.
+        output: the descriptor for what it prints; thrown away by default.
         cwd: the directory it runs in; None for ours.
         env: its whole environment; None for ours.
 
     Raises:
-        OSError: if it cannot be started.
+        OSError: on entering, if it cannot be started.
     """
-    return subprocess.Popen(
-        argv,
-        stdin=subprocess.DEVNULL,
-        stdout=output,
-        stderr=output,
-        cwd=cwd,
-        env=env,
-        start_new_session=True,
-    )
 
+    argv: Sequence[str]
+    grace: float = attrs.field(kw_only=True)
+    output: int = attrs.field(default=subprocess.DEVNULL, kw_only=True)
+    cwd: str | None = attrs.field(default=None, kw_only=True)
+    env: Mapping[str, str] | None = attrs.field(default=None, kw_only=True)
+    _process: subprocess.Popen[bytes] | None = attrs.field(default=None, init=False)
+    _fault: Exception | None = attrs.field(default=None, init=False)
+    _tried: threading.Event = attrs.field(factory=threading.Event, init=False)
 
-def wait(process: subprocess.Popen[bytes], seconds: float = math.inf) -> bool:
-    """Waits for the child itself; returns whether it ended within the seconds."""
-    # In short pauses: an exception that another thread sets in this one (a
-    # deadline, a stop) is raised between them, and never inside a long call.
-    for pause in pauses(seconds, time.monotonic):
-        if process.poll() is not None:
-            return True
-        time.sleep(pause)
-    return process.poll() is not None
+    def __enter__(self) -> Self:
+        # A signal's exception, or another thread's, that comes while the child
+        # is being born would lose it before anybody knows its number.  A thread
+        # of its own hears of neither.
+        birth = threading.Thread(target=self._start, name=f"start {self.argv[0]}")
+        try:
+            birth.start()
+            birth.join()
+        except RuntimeError:
+            raise  # No thread could be made, and so no child.
+        except BaseException:
+            self._tried.wait()
+            birth.join()
+            self._end()
+            raise
+        if self._fault is not None:
+            raise self._fault
+        return self
 
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._end()
 
-def end(process: subprocess.Popen[bytes], grace: float) -> None:
-    """Ends what is left of the group: TERM, then KILL for what outlives the grace.
+    @property
+    def status(self) -> int | None:
+        """The child's exit status, below zero the signal that killed it; None while it runs."""
+        return None if self._process is None else self._process.poll()
 
-    An exception that cuts the grace short goes on after the KILL.
+    @overload
+    def wait(self) -> int: ...
+    @overload
+    def wait(self, seconds: float) -> int | None: ...
+    def wait(self, seconds: float = math.inf) -> int | None:
+        """Waits for the child itself, so long at most; returns its `status`."""
+        # In short pauses: an exception that another thread sets in this one (a
+        # deadline, a stop) is raised between them, and never inside a long call.
+        for pause in pauses(seconds, time.monotonic):
+            if self.status is not None:
+                break
+            time.sleep(pause)
+        return self.status
 
-    Args:
-        process: the child that leads the group.
-        grace: seconds between the two.
-    """
-    if _gone_within(process, 0):
-        return
-    gone = False
-    try:
-        signal_group(process.pid, signal.SIGTERM)
-        gone = _gone_within(process, grace)
-    finally:
-        if not gone:
-            signal_group(process.pid, signal.SIGKILL)
-            _gone_within(process, SETTLE)
+    def _start(self) -> None:
+        try:
+            self._process = subprocess.Popen(
+                self.argv,
+                stdin=subprocess.DEVNULL,
+                stdout=self.output,
+                stderr=self.output,
+                cwd=self.cwd,
+                env=self.env,
+                start_new_session=True,
+            )
+        except Exception as fault:
+            self._fault = fault
+        finally:
+            self._tried.set()
+
+    def _end(self) -> None:
+        if self._process is None:
+            return
+        group, gone = self._process.pid, False
+        try:
+            gone = self._gone_within(0)
+            if not gone:
+                signal_group(group, signal.SIGTERM)
+                gone = self._gone_within(self.grace)
+        finally:
+            if not gone:
+                signal_group(group, signal.SIGKILL)
+                self._gone_within(SETTLE)
+
+    def _gone_within(self, seconds: float) -> bool:
+        for pause in pauses(seconds, time.monotonic):
+            if self._is_gone():
+                return True
+            time.sleep(pause)
+        return self._is_gone()
+
+    def _is_gone(self) -> bool:
+        return self._process is None or (
+            self._process.poll() is not None and not is_alive(self._process.pid)
+        )
 
 
 def pauses(seconds: float, now: Callable[[], float]) -> Iterator[float]:
@@ -149,11 +210,3 @@ def _lives_in(group: int, process: Path) -> bool:
     except OSError:
         return False
     return int(own) == group and state not in _DEAD
-
-
-def _gone_within(process: subprocess.Popen[bytes], seconds: float) -> bool:
-    for pause in pauses(seconds, time.monotonic):
-        if process.poll() is not None and not is_alive(process.pid):
-            return True
-        time.sleep(pause)
-    return process.poll() is not None and not is_alive(process.pid)

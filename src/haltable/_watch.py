@@ -12,7 +12,6 @@ import os
 import threading
 from collections.abc import Callable, Collection
 
-
 __all__ = ["INTERVAL", "Watcher", "shared"]
 
 #: Seconds between two looks, and how long a body may run before the first.

@@ -7,9 +7,9 @@ A pace is a value; it knows no clock and rolls no dice: the chance comes in.
 from __future__ import annotations
 
 import math
+from typing import TypeGuard
 
 import attrs
-from typing_extensions import TypeGuard
 
 from haltable.errors import ConfigurationError
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
-from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
 
-from typing_extensions import Concatenate, Self, Unpack
+from typing_extensions import Unpack
 
 from haltable._bounded_generators import agenerate, generate
 from haltable._call import Call, is_async, is_async_generator, is_generator

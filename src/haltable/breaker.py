@@ -18,7 +18,7 @@ import attrs
 from haltable.errors import ConfigurationError
 from haltable.hooks import Hooks, Horizon
 from haltable.iteration import Iteration
-from haltable.model import PRECEDENCE, Verdict, Warn, strongest
+from haltable.model import PRECEDENCE, Done, GiveUp, Trip, Verdict, Warn, strongest
 from haltable.probe import Answer, Question
 
 __all__ = ["Breaker"]
@@ -118,8 +118,14 @@ class _Composite(Breaker):
             return verdict  # A broken check ends the loop whatever the others say.
         return self._weigh(question.name, [(part, verdict)])
 
+    def newest_evidence(self) -> tuple[str, int] | None:
+        seen = [e for part in self.parts if (e := part.newest_evidence()) is not None]
+        return max(seen, key=lambda evidence: evidence[1], default=None)
+
     def _weigh(self, occasion: str, said: _Said) -> Verdict | None:
-        raise NotImplementedError
+        """Returns what the whole says when some parts have spoken on an occasion."""
+        del occasion
+        return strongest(v for part, word in said if (v := _checked(part, word)) is not None)
 
     def limits(self) -> tuple[tuple[str, str], ...]:
         return tuple(limit for part in self.parts for limit in part.limits())
@@ -165,20 +171,22 @@ class _Either(_Composite):
     def time_limit(self) -> float | None:
         return min((t for p in self.parts if (t := p.time_limit) is not None), default=None)
 
-    def _weigh(self, occasion: str, said: _Said) -> Verdict | None:
-        del occasion
-        return strongest([verdict for _, verdict in said if verdict is not None])
+    @property
+    def speaks_after(self) -> float:
+        return min(part.speaks_after for part in self.parts)
 
 
 @attrs.define(eq=False)
 class _Both(_Composite):
     """``a & b``: ends the loop when both say so.
 
-    A part stands by the last thing it said on each occasion (a hook, the answer
-    to one question) until it says otherwise on that occasion.
+    A part stands by what it said on an occasion (a hook, the answer to one
+    question) until it says otherwise on that occasion; what it said last counts.
     """
 
-    _standing: dict[tuple[str, str], Verdict] = attrs.field(factory=dict[tuple[str, str], Verdict], init=False)
+    _standing: dict[tuple[str, str], Verdict] = attrs.field(
+        factory=dict[tuple[str, str], Verdict], init=False
+    )
 
     @property
     def bounds(self) -> bool:
@@ -200,23 +208,36 @@ class _Both(_Composite):
         known = [limit for limit in limits if limit is not None]
         return max(known) if len(known) == len(limits) else None
 
+    @property
+    def speaks_after(self) -> float:
+        return max(part.speaks_after for part in self.parts)
+
+    def asks(self) -> tuple[Question, ...]:
+        # Also a false answer is told: it takes back what a true one said.
+        return tuple(attrs.evolve(question, quiet=False) for question in super().asks())
+
     def fresh(self) -> Self:
-        fresh = super().fresh()
-        fresh._standing = {}
-        return fresh
+        # Parts and nothing else: what another run stood by stays there.
+        return type(self)(tuple(part.fresh() for part in self.parts), name=self.name)
 
     def _weigh(self, occasion: str, said: _Said) -> Verdict | None:
-        for part, verdict in said:
-            if verdict is None or isinstance(verdict, Warn):
-                self._standing.pop((part.name, occasion), None)
-            else:
+        for part, word in said:
+            self._standing.pop((part.name, occasion), None)
+            verdict = _checked(part, word)
+            if verdict is not None and not isinstance(verdict, Warn):
                 self._standing[part.name, occasion] = verdict
         words: list[Verdict] = []
         for part in self.parts:
             own = [v for (name, _), v in self._standing.items() if name == part.name]
             if not own:
-                return strongest([v for _, v in said if isinstance(v, Warn)])
+                return strongest(word for _, word in said if isinstance(word, Warn))
             words.append(own[-1])
         reason = "; ".join(word.reason for word in words if word.reason)
         weakest = max(words, key=lambda word: PRECEDENCE.index(type(word)))
         return attrs.evolve(weakest, reason=reason)
+
+
+def _checked(part: Breaker, word: object) -> Verdict | None:
+    if word is None or isinstance(word, (Done, GiveUp, Trip, Warn)):
+        return word
+    raise TypeError(f"{part.name} returned {word!r}, which is no verdict and not None")

@@ -85,16 +85,14 @@ class _CommandSucceeds(Condition):
         self._timeout = timeout
 
     def holds(self, subject: object) -> bool:
-        from haltable._process_group import end, start, wait  # Only who asks pays for it.
+        from haltable._process_group import ProcessGroup  # Only who asks pays for it.
 
         del subject
-        process = start(self._argv)
-        try:
-            if wait(process, self._timeout):
-                return process.returncode == 0
-        finally:
-            end(process, grace=0)
-        raise TimeoutError(f"{self} took more than {self._timeout:g} s and was killed")
+        with ProcessGroup(self._argv, grace=0) as child:
+            status = child.wait(self._timeout)
+        if status is None:
+            raise TimeoutError(f"{self} took more than {self._timeout:g} s and was killed")
+        return status == 0
 
     def __str__(self) -> str:
         return f"command_succeeds({shlex.join(self._argv)})"

@@ -10,10 +10,9 @@ itself back.
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import attrs
-from typing_extensions import Self
 
 from haltable.errors import ConfigurationError
 from haltable.model import Done, GiveUp, Outcome

@@ -52,7 +52,7 @@ _STATUS: dict[type[Done | GiveUp | Trip | Warn], Status] = {
 }
 #: The counts of every run without a key: frozen, so one serves all.
 _NOTHING_COUNTED = new_record("")
-_YES = Answer(True)
+_YES = Answer(value=True)
 # Looking a member up on its enum costs more than a whole comparison, and these
 # are looked at in every turn.
 GO, PAUSE, HALT = Step

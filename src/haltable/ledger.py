@@ -125,7 +125,7 @@ def admit(record: LoopRecord, *, age: float, dead: bool) -> Admission:
         # Between two steps the loop is alive up to the wait that was asked for.
         return Free(_aged(record, min(age, record.wait)), wait)
     if running.pausing:
-        return Left(attrs.evolve(record, running=None), running.owner, False, wait)
+        return Left(attrs.evolve(record, running=None), running.owner, crashed=False, wait=wait)
     left = attrs.evolve(
         settled(record, Outcome.CRASHED, elapsed=record.elapsed),
         running=None,
@@ -136,7 +136,7 @@ def admit(record: LoopRecord, *, age: float, dead: bool) -> Admission:
             error_start=record.starts,
         ),
     )
-    return Left(left, running.owner, True, 0.0)
+    return Left(left, running.owner, crashed=True, wait=0.0)
 
 
 @enum.unique

@@ -15,9 +15,7 @@ from collections.abc import (
     Iterable,
     Iterator,
 )
-from typing import Any, ParamSpec, TypedDict, TypeVar, overload
-
-from typing_extensions import Concatenate, Self
+from typing import Any, Concatenate, ParamSpec, Self, TypedDict, TypeVar, overload
 
 from haltable._call import Call
 from haltable._over import AsyncOver, Over

@@ -8,7 +8,7 @@ compare-and-set; it never renews or takes the owner's claim.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import math
 from collections.abc import Callable
 
@@ -83,9 +83,11 @@ class KeyState:
         of = f" of {int(limits['starts']) + self.extension}" if "starts" in limits else ""
         lines = [
             f"{self.status.name}  {self.key}{why}",
-            f"  starts {self.starts}{of} · failures {self.failures}, "
-            f"{self.failures_in_row or 'none'} in a row · crashes {self.crashes} · "
-            f"alive {self.elapsed:.0f} s · epoch {self.epoch}",
+            (
+                f"  starts {self.starts}{of} · failures {self.failures}, "
+                f"{self.failures_in_row or 'none'} in a row · crashes {self.crashes} · "
+                f"alive {self.elapsed:.0f} s · epoch {self.epoch}"
+            ),
         ]
         if self.running is not None:
             asked = f", asked to stop by {self.stop_requested}" if self.stop_requested else ""
@@ -260,7 +262,7 @@ def _status(status: Status | str) -> Status:
 
 
 def _act(act: str, record: LoopRecord, by: str, why: str, note: str = "") -> Act:
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     return Act(act, by, why, now, record.epoch, record.starts, record.status, note)
 
 

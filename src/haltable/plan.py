@@ -33,8 +33,14 @@ class Asked:
     verdict: Verdict | None
     #: The ruling that a true answer is, if it is a success.
     ruling: Ruling | None = attrs.field(
-        init=False, default=attrs.Factory(lambda self: _success(self), takes_self=True)
+        init=False, default=attrs.Factory(lambda asked: asked.success(), takes_self=True)
     )
+
+    def success(self) -> Ruling | None:
+        """Returns the ruling that a true answer is, None if it is no success."""
+        if not isinstance(self.verdict, Done):
+            return None
+        return Ruling(Status.SUCCEEDED, self.breaker.name, self.verdict.reason)
 
     @property
     def blocks(self) -> bool:
@@ -145,12 +151,6 @@ class Plan:
         """Returns the plan over fresh copies of the breakers that remember anything."""
         fresh = tuple(b.fresh() if b.stateful else b for b in self.breakers)
         return Plan.of(fresh, delay=self.delay, transient=self.transient, fatal=self.fatal)
-
-
-def _success(asked: Asked) -> Ruling | None:
-    if not isinstance(asked.verdict, Done):
-        return None
-    return Ruling(Status.SUCCEEDED, asked.breaker.name, asked.verdict.reason)
 
 
 def _overrides(breaker: Breaker, hook: str) -> bool:

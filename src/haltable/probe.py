@@ -12,7 +12,7 @@ import abc
 import enum
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import attrs
 
@@ -91,16 +91,16 @@ class Condition(abc.ABC):
         return self.holds
 
     def __or__(self, other: object) -> Condition:
-        return _AnyOf((self, as_condition(other, "|")))
+        return _Composite("or", self, as_condition(other, "|"))
 
     def __ror__(self, other: object) -> Condition:
-        return _AnyOf((as_condition(other, "|"), self))
+        return _Composite("or", as_condition(other, "|"), self)
 
     def __and__(self, other: object) -> Condition:
-        return _AllOf((self, as_condition(other, "&")))
+        return _Composite("and", self, as_condition(other, "&"))
 
     def __rand__(self, other: object) -> Condition:
-        return _AllOf((as_condition(other, "&"), self))
+        return _Composite("and", as_condition(other, "&"), self)
 
     def __str__(self) -> str:
         return type(self).__name__
@@ -141,7 +141,7 @@ def as_condition(value: object, argument: str) -> Condition:
     """
     if isinstance(value, Condition):
         return value
-    if not callable(value) or isinstance(value, type):
+    if not callable(value) or (isinstance(value, type) and value is not bool):
         raise ConfigurationError(
             f"{argument}={value!r}: give a function of no argument or of the result, "
             "or a condition of haltable.conditions"
@@ -149,7 +149,7 @@ def as_condition(value: object, argument: str) -> Condition:
     try:
         parameters = inspect.signature(value).parameters.values()
     except (TypeError, ValueError):
-        return Predicate(value, takes_result=True)  # A builtin without a signature: bool, len.
+        return Predicate(value, takes_result=True)  # A builtin without a signature: bool.
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     required = [p for p in positional if p.default is p.empty]
     named = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
@@ -165,56 +165,70 @@ def as_condition(value: object, argument: str) -> Condition:
 
 
 class _Composite(Condition):
-    """Several conditions asked as one."""
+    """Two conditions asked as one."""
 
-    word = ""
-    #: The answer of a part that settles the whole.
-    settles = True
+    def __init__(self, word: Literal["or", "and"], one: Condition, other: Condition) -> None:
+        self.word = word
+        self.parts = (one, other)
+        #: The answer of a part that settles the whole.
+        self.settles = word == "or"
+        # At a moment that is not its own a part does not hold: "and" need not ask then.
+        self.due = one.due | other.due if self.settles else one.due & other.due
 
-    def __init__(self, parts: tuple[Condition, ...]) -> None:
-        self.parts = parts
-        self.due = parts[0].due
-        for part in parts[1:]:
-            self.due |= part.due
+    @property
+    def blocks(self) -> bool:
+        """Whether asking may block the thread."""
+        return any(getattr(part, "blocks", False) for part in self.parts)
 
     def holds(self, subject: Any) -> bool | Awaitable[bool]:
-        return self._settle(self.due, subject, 0)
+        return self._settle(lambda part: part.holds(subject), 0)
 
     def at(self, moment: Due, subject: Any) -> object:
-        return self._settle(moment, subject, 0)
+        return self._settle(lambda part: part.at(moment, subject), 0)
 
     def question_at(self, moment: Due) -> Callable[[Any], object]:
-        return lambda subject: self._settle(moment, subject, 0)
+        return _At(self, moment)
 
-    def _settle(self, moment: Due, subject: Any, first: int) -> bool | Awaitable[bool]:
+    def _settle(self, ask: Callable[[Condition], object], first: int) -> bool | Awaitable[bool]:
         for index in range(first, len(self.parts)):
-            answer = self.parts[index].at(moment, subject)
+            answer = ask(self.parts[index])
             if inspect.isawaitable(answer):
-                return self._settle_later(answer, moment, subject, index)
+                return self._settle_later(answer, ask, index + 1)
             if bool(answer) is self.settles:
                 return self.settles
         return not self.settles
 
     async def _settle_later(
-        self, pending: Awaitable[object], moment: Due, subject: Any, index: int
+        self, pending: Awaitable[object], ask: Callable[[Condition], object], rest: int
     ) -> bool:
         if bool(await pending) is self.settles:
             return self.settles
-        rest = self._settle(moment, subject, index + 1)
-        return await rest if inspect.isawaitable(rest) else rest
+        answer = self._settle(ask, rest)
+        return await answer if inspect.isawaitable(answer) else answer
 
     def __str__(self) -> str:
-        return f" {self.word} ".join(str(part) for part in self.parts)
+        return _joined(self.word, self.parts)
 
 
-class _AnyOf(_Composite):
-    word = "or"
-    settles = True
+@attrs.frozen
+class _At:
+    """Asks several conditions at one moment; says whether that may block."""
+
+    condition: _Composite
+    moment: Due
+
+    @property
+    def blocks(self) -> bool:
+        return self.condition.blocks
+
+    def __call__(self, subject: Any) -> object:
+        return self.condition.at(self.moment, subject)
 
 
-class _AllOf(_Composite):
-    word = "and"
-    settles = False
+def _joined(word: str, parts: tuple[object, ...]) -> str:
+    """Returns the parts in words, those that are joined by another word in brackets."""
+    texts = [f"({p})" if getattr(p, "word", word) != word else str(p) for p in parts]
+    return f" {word} ".join(texts)
 
 
 class Evidence(abc.ABC):
@@ -225,7 +239,7 @@ class Evidence(abc.ABC):
     """
 
     @abc.abstractmethod
-    def fingerprint(self) -> bytes | None | Awaitable[bytes | None]:
+    def fingerprint(self) -> bytes | Awaitable[bytes | None] | None:
         """Returns a digest of the state as it is now; None means "cannot see"."""
 
     def leaves(self) -> tuple[Evidence, ...]:
@@ -253,8 +267,8 @@ class _Together(Evidence):
     """Several pieces of evidence judged as one: the newest, or the oldest, decides."""
 
     def __init__(self, fold: _Fold, word: str, parts: tuple[Evidence, ...]) -> None:
+        self.word = word
         self._fold = fold
-        self._word = word
         self._parts = parts
 
     def fingerprint(self) -> bytes | None:
@@ -272,7 +286,7 @@ class _Together(Evidence):
         return self._fold(folded)
 
     def __str__(self) -> str:
-        return f" {self._word} ".join(str(part) for part in self._parts)
+        return _joined(self.word, self._parts)
 
 
 def _as_evidence(value: object) -> Evidence:

@@ -297,7 +297,7 @@ def _decode_past(data: Any) -> Past:
         name=str(data["name"]),
         ruling=None if ruling is None else _decode_ruling(*ruling),
         stop=None if stop is None else StopRequest(*stop),
-        history=tuple(_decode_act(*act) for act in data["history"]),
+        history=tuple(_decode_act(act) for act in data["history"]),
         result=data["result"],
         result_lost=data["result_lost"],
         error=data["error"],
@@ -313,10 +313,9 @@ def _decode_ruling(status: str, breaker: str, reason: str) -> Ruling:
     return Ruling(Status(status), breaker, reason)
 
 
-def _decode_act(
-    act: str, by: str, why: str, at: str, epoch: int, starts: int, status: str, note: str
-) -> Act:
-    return Act(act, by, why, at, epoch, starts, Status(status), note)
+def _decode_act(fields: Any) -> Act:
+    act, by, why, at, epoch, starts, status, note = fields
+    return Act(act, by, why, at, _natural(epoch), _natural(starts), Status(status), note)
 
 
 def encode_apart(apart: Apart) -> bytes:

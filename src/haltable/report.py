@@ -19,13 +19,15 @@ from haltable.model import Status
 
 __all__ = ["LoopGaveUp", "LoopHalted", "LoopStopped", "LoopTripped", "Report"]
 
-R = TypeVar("R", covariant=True)
+R_co = TypeVar("R_co", covariant=True)
 #: The columns of the terminal that somebody has at three in the morning.
 _WIDTH = 80
+#: Of a text that somebody else wrote, so many characters are shown.
+_LONGEST = 400
 
 
 @attrs.frozen(eq=False)
-class Report(Generic[R]):
+class Report(Generic[R_co]):
     """Why a run ended, and how its key stands.
 
     Args:
@@ -57,7 +59,7 @@ class Report(Generic[R]):
     starts: int
     failures: int
     ran: bool
-    result: R | None
+    result: R_co | None
     error: BaseException | None
     pending: Any
     evidence: str | None
@@ -78,7 +80,7 @@ class Report(Generic[R]):
         """Whether the loop succeeded."""
         return self.status is Status.SUCCEEDED
 
-    def unwrap(self) -> R:
+    def unwrap(self) -> R_co:
         """Returns the last result.
 
         Raises:
@@ -192,39 +194,46 @@ def receipt(report: Report[Any]) -> str:
     """Returns the report as a few lines that help at three in the morning."""
     limits = {name: value for name, value in report.limits if value}
     who = f"{report.breaker}: " if report.breaker else ""
-    lines = [*_filled(f"{report.status.name}  {report.name}   ", [f"{who}{report.reason}"])]
-    lines += _filled("  ", _counts(report, limits))
+    lines = _prose(f"{report.status.name}  {report.name}   ", who + report.reason)
+    lines += _filled("  ", _counts(report, limits), " · ")
+    if report.evidence is not None:
+        lines += _prose("  newest evidence ", report.evidence)
+    elif "stall" in limits and not report.ok:
+        lines.append(f"  no new evidence yet (limit {limits['stall']} s)")
     if report.last_error is not None:
-        lines += _filled("  last error ", [report.last_error])
+        lines += _prose("  last error ", report.last_error)
     if report.result_lost is not None:
-        lines += _filled("  no result: ", [report.result_lost])
+        lines += _prose("  no result: ", report.result_lost)
     for warning in report.warnings:
-        lines += _filled("  warning: ", [warning])
+        lines += _prose("  warning: ", warning)
     if report.pending is not None:
-        lines += _filled("  pending: ", [f"{_short(report.pending)} was not started"])
+        lines += _prose("  pending: ", f"{_short(report.pending)} was not started")
     if not report.durable and report.key is not None and report.breaker:
         lines.append("  not stored: the store did not confirm the last write")
-    lines += _filled("  next: ", _next(report))
+    lines += _filled("  next: ", _next(report), " · ")
     return "\n".join(lines)
 
 
-def _filled(label: str, facts: list[str]) -> list[str]:
-    """Returns the facts after their label, in lines that fit a terminal.
+def _prose(label: str, text: str) -> list[str]:
+    text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    return _filled(label, text.split(), " ")
 
-    A fact that fits into a line is never broken, so that a call can be copied.
+
+def _filled(label: str, pieces: list[str], joint: str) -> list[str]:
+    """Returns the pieces after their label, in lines that fit a terminal.
+
+    A piece is never broken, so that a call can be copied.
     """
     lines: list[str] = []
     indent = " " * min(len(label), 8)
-    line, joint = label, ""
-    for fact in facts:
-        words = [fact] if len(indent) + len(fact) <= _WIDTH else fact.split()
-        for word in words:
-            if line.strip() and len(line) + len(joint) + len(word) > _WIDTH and joint:
-                lines.append(line)
-                line, joint = indent, ""
-            line += joint + word
-            joint = " "
-        joint = " · "
+    line = label
+    for piece in pieces:
+        begun = line not in {label, indent}
+        more = joint + piece if begun else piece
+        if len(line) + len(more) > _WIDTH and len(line) > len(indent):
+            lines.append(line.rstrip())
+            line, more = indent, piece
+        line += more
     return [*lines, line.rstrip()]
 
 
@@ -232,6 +241,8 @@ def _counts(report: Report[Any], limits: dict[str, str]) -> list[str]:
     starts = f"starts {report.starts}"
     if "starts" in limits:
         starts += f" of {int(limits['starts']) + report.extension}"
+    if report.starts and not report.ran:
+        starts += ", none in this run"
     failures = f"failures {report.failures}"
     if "failures" in limits:
         failures += f" of {limits['failures']}"
@@ -243,17 +254,12 @@ def _counts(report: Report[Any], limits: dict[str, str]) -> list[str]:
     alive = f"alive {_seconds(report.elapsed)}"
     if "seconds" in limits:
         alive += f" of {limits['seconds']} s"
-    counts = [starts, failures, alive]
-    if report.evidence is not None:
-        counts.append(f"newest evidence {report.evidence}")
-    elif "stall" in limits and not report.ok:
-        counts.append(f"no new evidence yet (limit {limits['stall']} s)")
-    return counts
+    return [starts, failures, alive]
 
 
 def _next(report: Report[Any]) -> list[str]:
     if report.status is Status.SUCCEEDED:
-        return ["nothing to do" if report.ran else "nothing to do: it was done already"]
+        return ["nothing to do" if report.ran else "nothing to do, it was done already"]
     if report.key is None:
         if not report.breaker:
             return ["wait for its end"]

@@ -10,9 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Awaitable, Callable, Iterator
 from types import TracebackType
-from typing import Any, ParamSpec, TypeVar, cast, overload
-
-from typing_extensions import Concatenate, Self
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast, overload
 
 from haltable import _drive_sync as driver
 from haltable._async_verbs import AsyncVerbs

@@ -24,7 +24,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 import attrs
 
-__all__ = ["AsyncStore", "AnyStore", "Conflict", "Durability", "Entry", "Store"]
+__all__ = ["AnyStore", "AsyncStore", "Conflict", "Durability", "Entry", "Store"]
 
 
 class Durability(enum.IntEnum):

@@ -6,14 +6,14 @@ The twin of ``_child_sync``, on asyncio and on trio.
 
 from __future__ import annotations
 
+import functools
 import signal
 import subprocess
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
-from typing import Any
 
 import anyio
-import anyio.abc
+from anyio.abc import Process, TaskGroup
 
 from haltable._process_group import SETTLE, is_alive, pauses, signal_group
 from haltable.bodies._excerpt import Excerpt
@@ -39,25 +39,38 @@ async def run(
         OSError: if it cannot be started.
     """
     with Pipe() as pipe:
-        with _shielded():  # Cancelled half-way, an event loop might lose what it has started.
-            process = await anyio.open_process(
-                argv,
-                stdin=subprocess.DEVNULL,
-                stdout=pipe.writer,
-                stderr=pipe.writer,
-                cwd=cwd,
-                env=env,
-                start_new_session=True,
-            )
+        opening = functools.partial(
+            anyio.open_process,
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=pipe.writer,
+            stderr=pipe.writer,
+            cwd=cwd,
+            env=env,
+            start_new_session=True,
+        )
+        born: list[Process] = []
         try:
+            # In a task of its own: a cancellation that comes while the child is
+            # being born would lose it before anybody knows its number.
+            async with _tasks() as tasks:
+                tasks.start_soon(_start, opening, born)
             pipe.close_writer()
-            async with _beside(_listen, pipe, output):
-                status = await process.wait()
+            async with _tasks() as tasks:
+                tasks.start_soon(_listen, pipe, output)
+                status = await born[0].wait()
+                tasks.cancel_scope.cancel()
             output.add(pipe.rest())
         finally:
-            with _shielded():
-                await _end(process, grace)
+            for process in born:
+                with _shield():
+                    await _end(process, grace)
     return status
+
+
+async def _start(opening: Callable[[], Awaitable[Process]], born: list[Process]) -> None:
+    with _shield():
+        born.append(await opening())
 
 
 async def _listen(pipe: Pipe, output: Excerpt) -> None:
@@ -67,39 +80,34 @@ async def _listen(pipe: Pipe, output: Excerpt) -> None:
 
 
 @asynccontextmanager
-async def _beside(
-    work: Callable[[Pipe, Excerpt], Coroutine[Any, Any, None]], pipe: Pipe, output: Excerpt
-) -> AsyncGenerator[None]:
-    """Has the work done while the block lasts."""
+async def _tasks() -> AsyncGenerator[TaskGroup]:
+    """A task group out of which exceptions come as they went in."""
     try:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(work, pipe, output)
-            yield
-            tasks.cancel_scope.cancel()
+            yield tasks
     except BaseExceptionGroup as group:
-        # What interrupts the program shall leave as it came.
         raise group.exceptions[0] from None
 
 
-def _shielded() -> AbstractContextManager[object]:
+def _shield() -> AbstractContextManager[object]:
     return anyio.CancelScope(shield=True)
 
 
-async def _end(process: anyio.abc.Process, grace: float) -> None:
+async def _end(process: Process, grace: float) -> None:
     """Ends what is left of the group: TERM, then KILL for what outlives the grace."""
-    if await _gone_within(process, 0):
-        return
     gone = False
     try:
-        signal_group(process.pid, signal.SIGTERM)
-        gone = await _gone_within(process, grace)
+        gone = await _gone_within(process, 0)
+        if not gone:
+            signal_group(process.pid, signal.SIGTERM)
+            gone = await _gone_within(process, grace)
     finally:
         if not gone:
             signal_group(process.pid, signal.SIGKILL)
             await _gone_within(process, SETTLE)
 
 
-async def _gone_within(process: anyio.abc.Process, seconds: float) -> bool:
+async def _gone_within(process: Process, seconds: float) -> bool:
     for pause in pauses(seconds, anyio.current_time):
         if process.returncode is not None and not is_alive(process.pid):
             return True

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from haltable._process_group import end, start, wait
+from haltable._process_group import ProcessGroup
 from haltable.bodies._excerpt import Excerpt
 from haltable.bodies._pipe import Pipe
 
@@ -39,17 +39,16 @@ def run(
     Raises:
         OSError: if it cannot be started.
     """
-    with Pipe() as pipe:
-        process = start(argv, output=pipe.writer, cwd=cwd, env=env)
-        try:
-            pipe.close_writer()
-            # Either may come first: a child can close its output and live on, or
-            # leave somebody behind who never closes it.
-            while process.poll() is None and not pipe.ended:
-                pipe.wait(_TICK)
-                output.add(pipe.read())
-            wait(process)
-            output.add(pipe.rest())
-        finally:
-            end(process, grace)
-    return process.returncode
+    with (
+        Pipe() as pipe,
+        ProcessGroup(argv, grace=grace, output=pipe.writer, cwd=cwd, env=env) as child,
+    ):
+        pipe.close_writer()
+        # Either may come first: a child can close its output and live on, or
+        # leave somebody behind who never closes it.
+        while child.status is None and not pipe.ended:
+            pipe.wait(_TICK)
+            output.add(pipe.read())
+        status = child.wait()
+        output.add(pipe.rest())
+    return status

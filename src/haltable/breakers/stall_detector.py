@@ -10,7 +10,8 @@ The theory.  Each piece of evidence is in one of three states at a sample: *new*
 probe raised).  Two clocks run over the loop's live seconds: since the evidence
 was last new, and since it was last seen at all.  The detector opens when
 
-- it can see now, and nothing was new for the window: a stall; or
+- nothing was new for the window, and no piece went out of sight within it, for
+  what is out of sight may turn out to be new: a stall; or
 - nothing could be seen for the whole window: blind, a reason of its own.
 
 The first sample is the baseline: what is there before the loop began is known,
@@ -124,9 +125,11 @@ class StallDetector(Breaker):
     )
 
     _leaves: tuple[Evidence, ...] = attrs.field(init=False)
+    _names: tuple[str, ...] = attrs.field(init=False)
     _last_fault: str | None = attrs.field(default=None, init=False)
 
-    # Per leaf, in live seconds: when it was asked, seen and new for the last time.
+    # Per leaf: its name; in live seconds, when it was asked, seen and new for the last time.
+    watched: tuple[str, ...] = remembered(default=())
     asked: tuple[float, ...] = remembered(default=())
     sighted: tuple[float, ...] = remembered(default=())
     new: tuple[float, ...] = remembered(default=())
@@ -136,8 +139,8 @@ class StallDetector(Breaker):
 
     def __attrs_post_init__(self) -> None:
         self._leaves = self.evidence.leaves()
-        names = [str(leaf) for leaf in self._leaves]
-        if len(set(names)) < len(names) or _WHEN in names:
+        self._names = tuple(str(leaf) for leaf in self._leaves)
+        if len(set(self._names)) < len(self._names) or _WHEN in self._names:
             raise ConfigurationError(
                 f"StallDetector(evidence={self.evidence}): two pieces have one name; "
                 "give each a name of its own"
@@ -152,7 +155,8 @@ class StallDetector(Breaker):
     def asks(self) -> tuple[Question, ...]:
         """Returns one question for each piece of evidence, and ``when`` before them."""
         questions = [
-            Question(str(leaf), _look(leaf), Due.ALWAYS, timed=True) for leaf in self._leaves
+            Question(name, _Look(leaf), Due.ALWAYS, timed=True)
+            for name, leaf in zip(self._names, self._leaves, strict=True)
         ]
         if self.when is not None:
             ask = self.when
@@ -162,14 +166,19 @@ class StallDetector(Breaker):
     def due_at(self, question: Question) -> float:
         """Returns the next sample: when the window ends, or earlier by the spacing."""
         del question  # All are asked together, so that one moment is judged.
+        return self._next_look()
+
+    def _next_look(self) -> float:
         asked = min(self.asked)
+        if asked < 0:
+            return 0.0  # What there is before the loop begins is known, and no progress.
         end = self.evidence.newest(self.new) + self.after_seconds
         return min(asked + self.every, end) if end > asked else asked + self.every
 
     def horizon(self, extension: int) -> Horizon | None:
         """Says that it is silent until the next sample."""
         del extension
-        return Horizon(elapsed=self.due_at(Question("", _nothing)))
+        return Horizon(elapsed=self._next_look())
 
     def heard(self, question: Question, answer: Answer, iteration: Iteration) -> Verdict | None:
         """Takes note of a sample; the ruling comes in `after`, when all are in."""
@@ -177,23 +186,25 @@ class StallDetector(Breaker):
         if question.name == _WHEN:
             if answer.fault is not None:
                 return super().heard(question, answer, iteration)
-            self._pass_idle_time(now, bool(answer.value))
+            self._pass_idle_time(now, has_work=bool(answer.value))
             return None
-        index = [str(leaf) for leaf in self._leaves].index(question.name)
+        index = self._names.index(question.name)
         baseline = self.asked[index] < 0
+        if baseline:
+            # The window begins here: for a key that ran without this evidence, too.
+            self.sighted = _replaced(self.sighted, index, now)
+            self.new = _replaced(self.new, index, now)
         self.asked = _replaced(self.asked, index, now)
         state, blind = _state_of(answer)
         if state is None:
             self._last_fault = f"{question.name}: {blind}"
             return None
         self.sighted = _replaced(self.sighted, index, now)
-        known = self.seen.setdefault(question.name, [])
-        if state in known:
-            return None
-        self.seen = {**self.seen, question.name: [*known[1 - STATES_KEPT :], state]}
-        self.new = _replaced(self.new, index, now)
-        if not baseline:
-            self.new_start = iteration.starts
+        known = self.seen.get(question.name, [])
+        if state not in known:
+            self.seen = {**self.seen, question.name: [*known[1 - STATES_KEPT :], state]}
+            self.new = _replaced(self.new, index, now)
+            self.new_start = self.new_start if baseline else iteration.starts
         return None
 
     def before(self, iteration: Iteration) -> Trip | None:
@@ -216,20 +227,21 @@ class StallDetector(Breaker):
         """Puts its memory back; one that was made over other evidence is left out."""
         super().recall(memory)
         self.asked, self.sighted, self.new = tuple(self.asked), tuple(self.sighted), tuple(self.new)
-        if not len(self.asked) == len(self.sighted) == len(self.new) == len(self._leaves):
+        if tuple(self.watched) != self._names:
             self._start_over()
 
     def _start_over(self) -> None:
-        size = len(self._leaves)
+        size = len(self._names)
         self.asked, self.sighted, self.new = (-1.0,) * size, (0.0,) * size, (0.0,) * size
+        self.watched, self.new_start = self._names, 0
 
     def fresh(self) -> StallDetector:
         """Returns a copy for one run, which has seen nothing yet."""
         fresh = super().fresh()
-        fresh._start_over()
+        fresh.recall({})  # No memory is one over other evidence.
         return fresh
 
-    def _pass_idle_time(self, now: float, has_work: bool) -> None:
+    def _pass_idle_time(self, now: float, *, has_work: bool) -> None:
         idle = 0.0 if has_work else now - self.worked
         self.new = tuple(min(now, at + idle) for at in self.new)
         self.sighted = tuple(min(now, at + idle) for at in self.sighted)
@@ -243,7 +255,8 @@ class StallDetector(Breaker):
             why = "" if self._last_fault is None else f" ({self._last_fault})"
             return Trip(f"blind: could not see {self.evidence} for {now - sighted:.0f} s{why}")
         silent = now - self.evidence.newest(self.new)
-        if sighted < now or silent < self.after_seconds:
+        hidden = any(0 < now - at < self.after_seconds for at in self.sighted)
+        if hidden or silent < self.after_seconds:
             return None
         return Trip(f"nothing new in {self.evidence} for {silent:.0f} s")
 
@@ -256,10 +269,6 @@ def _state_of(answer: Answer) -> tuple[str | None, str]:
     if not isinstance(answer.value, (bytes, bytearray)):
         return None, f"a fingerprint is bytes or None, this was {type(answer.value).__name__}"
     return hashlib.blake2b(answer.value, digest_size=8).hexdigest(), ""
-
-
-def _look(leaf: Evidence) -> Callable[[Any], object]:
-    return _Look(leaf)
 
 
 @attrs.frozen
@@ -288,7 +297,3 @@ def _is_seconds(value: object) -> TypeGuard[float]:
         and math.isfinite(value)
         and value > 0
     )
-
-
-def _nothing(_: object) -> None:
-    return None
