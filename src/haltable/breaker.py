@@ -70,7 +70,10 @@ class _Composite(Breaker):
                     f"... {sign} {part!r}: only breakers compose with breakers"
                 )
             breakers.append(part)
-        return cls(tuple(breakers), name=f" {sign} ".join(part.name for part in breakers))
+        # Brackets where the name would read as something else without them.
+        other = [isinstance(part, _Composite) and not isinstance(part, cls) for part in breakers]
+        names = [f"({p.name})" if o else p.name for p, o in zip(breakers, other, strict=True)]
+        return cls(tuple(breakers), name=f" {sign} ".join(names))
 
     @property
     def judges_success(self) -> bool:
