@@ -26,7 +26,7 @@ def drive(run: RunState, call: Call) -> None:
     """Runs a body until the run ends."""
     kernel, now = run.kernel, run.now
     body, mode, args, kwargs = call.body, call.mode, call.args, call.kwargs
-    each = ports.each_return(run)
+    each, writing = ports.each_return(run), run.key is not None
     try:
         moment = now()
         going = run.begin_quietly(moment) or turn(run, each_asked=True)
@@ -53,7 +53,7 @@ def drive(run: RunState, call: Call) -> None:
                         kernel.returned(result)
                         kernel.hear(asked, Answer(fault=fault), run)
                 moment = now()
-                if not kernel.quiet(result, moment):
+                if writing or not kernel.quiet(result, moment):
                     kernel.returned(result)
                     break
             if run.end_quietly(moment):
@@ -99,10 +99,13 @@ def turn(run: RunState, *, each_asked: bool) -> bool:
     try:
         if not run.begun and not begin(run):
             return False
-        if step is None:
-            step = finish(run, last=False, each_asked=each_asked)
-        elif step is GO:
+        if step is GO:
             step = kernel.resume(run.now(), run)
+        elif step is None:
+            if kernel.silent(run.now(), each_asked=each_asked):
+                step = GO
+            else:
+                step = finish(run, last=False, each_asked=each_asked)
         return proceed(run, step)
     except StoreError as error:
         fail(run, error)

@@ -49,10 +49,9 @@ class RunState(Reporting):
         self.clock = clock
         self.now = clock.now
         now = clock.now()
-        loud = key is not None
         if settings.sinks:
-            self.listening = loud = True
-        self.kernel = Kernel(plan, now, key=key, loud=loud)
+            self.listening = True
+        self.kernel = Kernel(plan, now, key=key, loud=self.listening)
         if outer is not None and isinstance(outer, RunState) and not outer.finished:
             self._nest_in(outer, now)
         if key is not None:

@@ -92,6 +92,8 @@ class Kernel:
     _iteration: Iteration | None = None
     #: What iterations made now would share; None once it may have changed.
     _facts: Facts | None = None
+    #: For which extension the horizon below was looked for; -1 once it may have moved.
+    _looked_for: int = -1
     _silent_starts: float = 0
     _silent_time: float = 0.0
     _quiet_starts: float = 0
@@ -118,6 +120,22 @@ class Kernel:
         self.starts = starts + 1
         self.result = result
         return True
+
+    def silent(self, now: float, *, each_asked: bool) -> bool:
+        """Says whether nobody can have a word on the iteration that ended.
+
+        Then all that is left is to begin the next.
+
+        Args:
+            now: the moment.
+            each_asked: whether the driver has put `Plan.each_return` already.
+        """
+        return (
+            self.starts < self._quiet_starts
+            and self.outcome is RETURNED
+            and now < self._quiet_time
+            and (each_asked or not self.plan.each_return)
+        )
 
     def interrupt_quiet(self) -> None:
         """Makes the next iteration's end a full turn; callable from any thread."""
@@ -146,8 +164,7 @@ class Kernel:
         if self.loud or not plan.simple or self.stop is not None or now >= self.outer_end:
             return False
         self.starts = 1
-        self._silent_starts = self._quiet_starts = plan.quiet_starts
-        self._be_silent_until(self.origin + plan.quiet_elapsed, now)
+        self._open(now)
         return True
 
     # How iterations end -------------------------------------------------------
@@ -229,6 +246,7 @@ class Kernel:
             verdict = breaker.heard(asked.question, answer, iteration)
         except Exception as fault:
             verdict = Trip(f"heard() raised {in_words(fault)}")
+        self._looked_for = -1
         self._note(breaker, verdict)
         self.interrupt_quiet()
 
@@ -293,6 +311,7 @@ class Kernel:
         self.base = record.starts
         self.origin = now - record.elapsed
         self._facts = None
+        self._looked_for = -1
 
     def current(self, verbs: Verbs | None) -> Iteration:
         """Returns the open iteration, made when first asked for."""
@@ -336,7 +355,21 @@ class Kernel:
         self._facts = None
         self.claim = None
         self.claimed = None
-        plan, extension = self.plan, self.counts.extension
+        counts = self.counts
+        if self._looked_for != counts.extension:
+            self._look_for_horizon(counts.extension)
+        self._quiet_time = self._silent_time
+        if self.breath < _EVER:
+            self._quiet_time = min(self._silent_time, now + self.breath)
+        # A row of failures is ended by a full turn.
+        loud = self.loud or counts.row or counts.slips
+        self._quiet_starts = 0 if loud else self._silent_starts
+        # Looked at last, so that a stop from another thread is never painted over.
+        if self.stop is not None:
+            self._quiet_starts = 0
+
+    def _look_for_horizon(self, extension: int) -> None:
+        plan = self.plan
         if plan.stateful or extension:
             horizons = [breaker.horizon(extension) for breaker in plan.breakers]
             known = [horizon for horizon in horizons if horizon is not None]
@@ -346,20 +379,10 @@ class Kernel:
             elapsed = min([h.elapsed for h in known] + due, default=math.inf)
         else:
             self._silent_starts, elapsed = plan.quiet_starts, plan.quiet_elapsed
-        self._be_silent_until(self.origin + elapsed, now)
-        # A row of failures is ended by a full turn.
-        loud = self.loud or self.counts.row or self.counts.slips
-        self._quiet_starts = 0 if loud else self._silent_starts
-        # Looked at last, so that a stop from another thread is never painted over.
-        if self.stop is not None:
-            self._quiet_starts = 0
-
-    def _be_silent_until(self, end: float, now: float) -> None:
-        self._silent_time = self._quiet_time = end
-        # Most runs have neither, and `min` costs as much as a whole quiet beginning.
-        if self.outer_end < _EVER or self.breath < _EVER:
-            self._silent_time = min(end, self.outer_end)
-            self._quiet_time = min(self._silent_time, now + self.breath)
+        self._silent_time = self.origin + elapsed
+        if self.outer_end < _EVER:
+            self._silent_time = min(self._silent_time, self.outer_end)
+        self._looked_for = extension
 
     def _speakable(self, now: float) -> bool:
         # A full turn for another reason (a write, a listener) need not ask
@@ -397,6 +420,7 @@ class Kernel:
             verdict = hook(iteration)
         except Exception as fault:
             verdict = Trip(f"{hook.__name__}() raised {in_words(fault)}")
+        self._looked_for = -1
         self._note(breaker, verdict)
 
     def _note(self, breaker: Breaker, verdict: object) -> None:
