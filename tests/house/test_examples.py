@@ -16,7 +16,7 @@ from tests.house.tree import ROOT, module_name, sources
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 #: Anything else would look like an example and be run by nobody.
-LANGUAGES = {"python", "sh", "text", "toml", "sql"}
+LANGUAGES = {"console", "python", "sh", "text", "toml", "sql"}
 
 
 @pytest.fixture(autouse=True)
