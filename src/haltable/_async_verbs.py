@@ -15,7 +15,7 @@ from typing import Any, Self
 from haltable import _drive_sync, _ports_sync, _watch
 from haltable._call import Call
 from haltable._context import here
-from haltable._handle import Handle, split_interrupt
+from haltable._handle import Handle
 from haltable.iteration import Iteration
 
 __all__ = ["AsyncVerbs"]
@@ -27,8 +27,9 @@ class AsyncVerbs(Handle):
     async def acarry(self, call: Call) -> None:
         """Runs an async body until the run ends."""
         from haltable import _drive_async as driver
+        from haltable._attend import run_watched
         from haltable._claim_async import watch
-        from haltable._ports_async import BREATH, run_watched
+        from haltable._ports_async import BREATH
 
         self.use("arun")
         self.kernel.breath = BREATH
@@ -44,8 +45,8 @@ class AsyncVerbs(Handle):
     async def acarry_once(self, call: Call) -> None:
         """Runs one iteration with an async body and gives the key back."""
         from haltable import _drive_async as driver
+        from haltable._attend import run_watched
         from haltable._claim_async import watch
-        from haltable._ports_async import run_watched
 
         self.use("astep")
         self.single_step = True
@@ -73,7 +74,14 @@ class AsyncVerbs(Handle):
 
     async def __aenter__(self) -> Self:
         """Begins to count a loop that somebody else drives."""
+        from haltable._attend import Attendant
+        from haltable._claim_async import watch
+
         self.use("async with")
+        if self.key is not None:
+            # While the block lasts, a task looks at the record and renews the lease.
+            self.attendant = Attendant(self, watch)
+            await self.attendant.begin()
         self.entered = True
         self.give_control()
         return self
@@ -87,8 +95,12 @@ class AsyncVerbs(Handle):
         from haltable import _drive_async as driver
 
         self.take_control()
-        ours, rest = split_interrupt(self, error)
-        await driver.end_block(self, rest)
+        ours, rest = self.end_of_body(error)
+        try:
+            await driver.end_block(self, rest)
+        finally:
+            if self.attendant is not None:
+                await self.attendant.end()
         self.entered = False
         self.end_of_block(ours=ours, rest=rest)
 
@@ -96,16 +108,16 @@ class AsyncVerbs(Handle):
         """Says that one more iteration of somebody else's loop starts; the twin of ``tick``."""
         from haltable import _drive_async as driver
 
-        self.check_open()
+        self.count("tick()")
         if self.ran and self.kernel.outcome is None:
             self.kernel.returned(None)
         if not await driver.turn(self, each_asked=False):
-            raise self.refusal()
+            raise self.refuse_call()
 
     def wrap_async(self, tool: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         """Returns an async tool, each call of which is a whole iteration."""
         from haltable import _drive_async as driver
-        from haltable._ports_async import Turnstile
+        from haltable._async_turns import Turnstile
 
         turnstile = self.turnstile = self.turnstile or Turnstile()
 
@@ -114,7 +126,8 @@ class AsyncVerbs(Handle):
             async with turnstile.passing():
                 self.check_call()
                 if not await driver.turn(self, each_asked=False):
-                    raise self.refusal()
+                    raise self.refuse_call()
+                token = here.set(self)
                 try:
                     result = await tool(*args, **kwargs)
                 except Exception as error:
@@ -122,11 +135,15 @@ class AsyncVerbs(Handle):
                     await driver.end_call(self)
                     raise
                 except BaseException as error:
-                    await driver.interrupt(self, error)
-                    raise
-                self.kernel.returned(result)
-                await driver.end_call(self)
-                return result
+                    if not await driver.interrupt(self, error):
+                        raise
+                else:
+                    self.kernel.returned(result)
+                    await driver.end_call(self)
+                    return result
+                finally:
+                    here.reset(token)
+                raise self.refuse_call()
 
         return wrapped
 

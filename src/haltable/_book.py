@@ -41,6 +41,7 @@ class Book:
         "_past_text",
         "charged_epoch",
         "charged_starts",
+        "closed",
         "owner",
         "record",
         "serial",
@@ -58,6 +59,8 @@ class Book:
         self.serial = 0
         self.charged_epoch = 0
         self.charged_starts = 0
+        #: Whether this run has given the key back, so that nothing may renew it.
+        self.closed = False
         #: How the claim stood when the record was last looked at.
         self.standing = Standing.MINE
         #: When this run last wrote, by its own clock.
@@ -93,6 +96,7 @@ class Book:
         self.version = version
         self.written_at = now
         self._note_charge(draft)
+        self.closed = draft.record.running is None
 
     def compare(self, entry: Entry | None, draft: Draft | None = None) -> bool:
         """Takes in what the store holds instead of what was expected.

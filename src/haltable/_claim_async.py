@@ -19,10 +19,21 @@ from haltable.model import Ruling, Status
 from haltable.records import Apart, decode_apart, encode_apart, new_record
 from haltable.store import Conflict, Entry
 
-__all__ = ["admitted", "charge", "close", "fail", "keep", "watch"]
+__all__ = ["admitted", "charge", "close", "extended", "fail", "keep", "watch"]
 
 #: How often a refused write is answered with a record that is older than mine.
 _STALE_READS = 8
+
+
+async def extended(run: RunState) -> bool:
+    """Says whether an operator has extended the key since this run last looked."""
+    book = run.keyed_book()
+    extension = book.record.extension
+    async with ports.locked(run):
+        entry = await ports.read(run, run.store_key)
+        if entry is not None and entry.version != book.version:
+            book.compare(entry)
+    return book.standing is MINE and book.record.extension > extension
 
 
 async def admitted(run: RunState) -> bool:
@@ -146,8 +157,14 @@ async def put(
         StoreError: if the store failed, or it is unknown whether it wrote.
     """
     book = run.keyed_book()
+    if ports.is_forked(run):
+        # The lock may have been copied in any state, and the claim is the parent's.
+        book.standing = Standing.FORKED
+        return book.standing
     async with ports.locked(run):
         for _ in range(_STALE_READS):
+            if book.closed:
+                return MINE
             if book.standing is not MINE and book.standing not in despite:
                 return book.standing
             draft = book.draft(change)

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from haltable import _ports_async as ports
 from haltable._call import FULL, PLAIN, TAKES_ITERATION, Call
-from haltable._claim_async import admitted, charge, close, fail, keep, watch
+from haltable._claim_async import admitted, charge, close, extended, fail, keep, watch
 from haltable._state import RunState
-from haltable.errors import LoopBusy, StoreError
+from haltable.errors import StoreError
 from haltable.kernel import GO, HALT, PAUSE, Step
 from haltable.model import Done, Outcome, Ruling, Status
 from haltable.probe import Answer
@@ -124,11 +124,14 @@ async def end_call(run: RunState) -> None:
 
 async def end_block(run: RunState, error: BaseException | None) -> None:
     """Ends a run that counted somebody else's loop, when their block ends."""
-    if error is not None and not isinstance(error, Exception):
+    if error is not None and (not isinstance(error, Exception) or run.is_refused(error)):
         await interrupt(run, error)
         return
     kernel = run.kernel
     try:
+        if error is not None and not run.begun:
+            run.rule_on_block(error)
+            run.end(durable=False)
         if run.finished or not (run.begun or await begin(run)):
             return
         if run.ran and kernel.outcome is None:
@@ -196,6 +199,9 @@ async def finish(run: RunState, *, last: bool, each_asked: bool = False) -> Step
             answer = Answer(fault=fault)
         kernel.hear(asked, answer, run)
     step = kernel.decide(moment, run, run.chance, last=last)
+    if step is HALT and run.tripped_while_charged and await extended(run):
+        step = kernel.reconsider(run.keyed_book().record, moment, run)
+    run.tell_warnings()
     if run.book is not None and not run.remember():
         step = kernel.resume(moment, run)
     if step is HALT:
@@ -232,22 +238,25 @@ async def proceed(run: RunState, step: Step) -> bool:
 async def interrupt(run: RunState, error: BaseException) -> bool:
     """Ends the run over an exception that is no outcome; True if it was our own interrupt."""
     kernel = run.kernel
-    if run.finished:
-        return False
-    if isinstance(error, LoopBusy):
+    ours, rest = run.own_part(error)
+    if run.is_refused(error):
         run.end(durable=False)
-        return False
-    ours = run.is_ours(error)
+    if run.finished:
+        return ours and rest is None
     with ports.sheltered(run):
-        if ours:
-            kernel.killed()
+        if ours and (rest is None or isinstance(rest, Exception)):
+            kernel.killed(rest)
             await finish(run, last=True)
         else:
             if kernel.outcome is None and run.ran:
                 kernel.interrupted()
                 run.unsettled = kernel.outcome
-            kernel.ruling = Ruling(Status.OPEN, "run", f"interrupted by {type(error).__name__}")
+            if kernel.ruling is None:
+                why = f"interrupted by {type(rest).__name__}"
+                kernel.ruling = Ruling(Status.OPEN, "run", why)
             await close(run)
     if not run.finished:
         fail(run, StoreError("the store did not confirm the end of the run within the grace"))
+    if ours and rest is not None and not isinstance(rest, Exception):
+        raise rest from rest.__cause__
     return ours

@@ -74,6 +74,7 @@ class RunFields:
     single_step: bool = False
     previous: Any = None
     turnstile: Any = None
+    attendant: Any = None
     breath_at: float = 0.0
 
     # How it is reached from outside.

@@ -8,15 +8,18 @@ run's own interrupts into what a caller may catch.
 from __future__ import annotations
 
 import threading
-from typing import Any, cast
+from typing import Any
 
 from haltable._context import here
 from haltable._state import RunState
-from haltable.errors import ConfigurationError, HaltableError, LoopInterrupt
+from haltable.errors import ConfigurationError, HaltableError, LoopInterrupt, split_interrupt
 from haltable.model import Status
-from haltable.report import Report, halted
+from haltable.report import LoopHalted, Report, halted
 
-__all__ = ["Handle", "LeftEarly", "split_interrupt"]
+__all__ = ["Handle", "LeftEarly"]
+
+#: The ways in which somebody else's loop is counted.
+_COUNTING = ("with", "async with", "tick()", "wrap()")
 
 
 class LeftEarly(HaltableError):
@@ -40,17 +43,28 @@ class Handle(RunState):
             raise ConfigurationError(
                 f"this run was used already (by {self._used}); take a new one: loop.start()"
             )
+        if not self._used:
+            # Alive is what lies inside the run; its handle may be much older.
+            self.kernel.origin = self.now()
         self._used = way
 
     def give_control(self) -> None:
         """Makes this the current run while the body has control."""
-        self.previous = here.get()
-        here.set(self)
+        around = here.get()
+        if around is not self:
+            self.previous = around
+            here.set(self)
 
     def take_control(self) -> None:
         """Undoes `give_control`, unless another context is asked."""
-        if here.get() is self:
+        inner = here.get()
+        if inner is self:
             here.set(self.previous)
+        # Two that take turns, as under `zip`, end in any order.
+        while isinstance(inner, Handle):
+            if inner.previous is self:
+                inner.previous = self.previous
+            inner = inner.previous
         self.previous = None
 
     def begin_generator(self) -> None:
@@ -65,14 +79,36 @@ class Handle(RunState):
             return self.kernel.result
         return self.report.unwrap()
 
-    def check_open(self) -> None:
-        """Raises if the run has ended; the verdict is sticky."""
+    def refuse_call(self) -> LoopInterrupt | LoopHalted:
+        """Returns what a call that counts raises once the run has ended.
+
+        An interrupt inside a block or body of ours, which turns it into a
+        `LoopHalted`; that one itself elsewhere.
+        """
+        driven = self._used not in _COUNTING and not self.finished
+        return self.refusal() if self.entered or driven else halted(self.report)
+
+    def count(self, way: str) -> None:
+        """Notes that a call counts somebody else's loop.
+
+        Raises:
+            LoopInterrupt: if the run has ended; the verdict is sticky.
+            LoopHalted: the same, where there is no block.
+            ConfigurationError: if the run drives a loop of its own.
+        """
+        if not self._used:
+            self.use(way)
         if self.kernel.ruling is not None or self.finished:
-            raise self.refusal()
+            raise self.refuse_call()
+        if self._used not in _COUNTING:
+            raise ConfigurationError(
+                f"{way}: it counts a loop that somebody else drives, and this run has a loop of "
+                f"its own ({self._used}); take another: loop.start()"
+            )
 
     def check_call(self) -> None:
         """Raises if the run has ended, or another wrapped call is open in this very thread."""
-        self.check_open()
+        self.count("wrap()")
         if self.ran and self.kernel.outcome is None and self.step is None:
             raise ConfigurationError(
                 f"iteration {self.kernel.run_number} of this run is still open: a wrapped tool "
@@ -81,9 +117,11 @@ class Handle(RunState):
 
     def one_at_a_time(self) -> threading.RLock:
         """Returns the lock under which wrapped calls of several threads wait for one another."""
-        if self._calls is None:
-            self._calls = threading.RLock()
-        return self._calls
+        calls = self._calls
+        if calls is None:
+            # Whichever thread is first, all get the same.
+            calls = vars(self).setdefault("_calls", threading.RLock())
+        return calls
 
     def note_left(self) -> None:
         """Says how the open iteration ended when its ``for`` was left."""
@@ -102,27 +140,20 @@ class Handle(RunState):
                 )
             )
 
+    def end_of_body(self, error: BaseException | None) -> tuple[bool, BaseException | None]:
+        """Takes our interrupt out of what left a block; what it interrupted was no success."""
+        ours, rest = split_interrupt(error, self)
+        if ours and self.ran and self.kernel.outcome is None:
+            self.kernel.killed()
+        return ours, rest
+
     def end_of_block(self, *, ours: bool, rest: BaseException | None) -> None:
         """Raises what leaves a block around somebody else's loop instead of our interrupt."""
-        if rest is not None and not (ours and isinstance(rest, Exception)):
+        if rest is not None and not ours:
             return  # Somebody else's exception passes; the report is at `report` and the sinks.
+        if rest is not None and not isinstance(rest, Exception):
+            raise rest from rest.__cause__
         report: Report[Any] = self.report
         if ours or (report.status.terminal and not report.ok):
-            raise halted(report)
-
-
-def split_interrupt(
-    run: RunState, error: BaseException | None
-) -> tuple[bool, BaseException | None]:
-    """Takes a run's own interrupts out of what left its block, also out of groups.
-
-    Returns:
-        Whether there was one, and what is left.
-    """
-    if isinstance(error, LoopInterrupt) and error.run is run:
-        return True, None
-    if isinstance(error, BaseExceptionGroup):
-        group = cast("BaseExceptionGroup[BaseException]", error)
-        own, rest = group.split(lambda e: isinstance(e, LoopInterrupt) and e.run is run)
-        return own is not None, rest
-    return False, error
+            refusal = halted(report)
+            raise refusal from rest or refusal.__cause__

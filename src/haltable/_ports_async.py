@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
-from types import TracebackType
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, TypeVar
 
 import anyio
@@ -23,6 +23,7 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from haltable import _owner, _watch
+from haltable._async_turns import AsyncWaker, ShieldedLock
 from haltable._book import Book
 from haltable._state import RunState
 from haltable.errors import StoreError, in_words
@@ -36,11 +37,11 @@ __all__ = [
     "each_return",
     "forget",
     "is_dead",
+    "is_forked",
     "locked",
     "new_book",
     "read",
     "rest",
-    "run_watched",
     "settle",
     "sheltered",
     "write",
@@ -67,6 +68,11 @@ async def ask(asked: Asked, subject: object) -> object:
 async def settle(answer: object) -> object:
     """Returns an answer, awaited if it is a promise."""
     return await answer if inspect.isawaitable(answer) else answer
+
+
+def is_forked(run: RunState) -> bool:
+    """Says whether this process is a copy of the one that began the run."""
+    return run.keyed_book().owner.pid != os.getpid()
 
 
 def locked(run: RunState) -> AbstractAsyncContextManager[object]:
@@ -148,71 +154,6 @@ def is_dead(run: RunState, owner: Owner) -> bool:
     return _owner.is_dead(owner, _watch.shared.tokens())
 
 
-class AsyncWaker:
-    """Wakes a pause of an asynchronous run, from its own or any other thread."""
-
-    __slots__ = ("_thread", "_token", "event")
-
-    def __init__(self) -> None:
-        self.event = anyio.Event()
-        self._token = anyio.lowlevel.current_token()
-        self._thread = threading.get_ident()
-
-    def __call__(self) -> None:
-        if threading.get_ident() == self._thread:
-            self.event.set()
-        else:
-            anyio.from_thread.run_sync(self.event.set, token=self._token)
-
-
-class ShieldedLock:
-    """A lock that a cancelled task can still take, to write down how it ended."""
-
-    __slots__ = ("_lock",)
-
-    def __init__(self) -> None:
-        self._lock = anyio.Lock()
-
-    async def __aenter__(self) -> None:
-        try:
-            self._lock.acquire_nowait()
-        except anyio.WouldBlock:
-            with anyio.CancelScope(shield=True):
-                await self._lock.acquire()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._lock.release()
-
-
-class Turnstile:
-    """Lets the wrapped calls of several tasks through one after another."""
-
-    __slots__ = ("_holder", "_lock")
-
-    def __init__(self) -> None:
-        self._lock = anyio.Lock()
-        self._holder: object = None
-
-    @asynccontextmanager
-    async def passing(self) -> AsyncGenerator[None, None]:
-        """Waits for its turn; a task that is inside already goes through, to be refused there."""
-        task = anyio.get_current_task().id
-        if self._holder == task:
-            yield
-            return
-        async with self._lock:
-            self._holder = task
-            try:
-                yield
-            finally:
-                self._holder = None
-
-
 async def _read(run: RunState, key: str) -> Entry | None:
     store, twin = run.settings.store, run.settings.async_store
     if twin is not None:
@@ -280,42 +221,3 @@ async def _protected(run: RunState, call: Callable[[], Awaitable[T]]) -> T:
     if not found:
         raise StoreError(f"the store did not answer within {run.settings.grace:g} s of grace")
     return found[0]
-
-
-async def run_watched(
-    run: RunState,
-    drive: Callable[[], Awaitable[None]],
-    look: Callable[[RunState], Awaitable[None]],
-) -> None:
-    """Carries a run with a key while a task looks at its record.
-
-    Args:
-        run: the run; an operator's stop cancels what the drive awaits.
-        drive: carries it.
-        look: looks at the record and renews the lease.
-    """
-    watching = anyio.CancelScope()
-    raised: list[BaseException] = []
-
-    async def watch() -> None:
-        with watching:
-            while True:
-                await anyio.sleep(_watch.INTERVAL)
-                await look(run)
-
-    async with anyio.create_task_group() as group:
-        group.start_soon(watch)
-        try:
-            with anyio.CancelScope() as body:
-                run.interrupter = body.cancel
-                await drive()
-        except anyio.get_cancelled_exc_class():
-            raise
-        except BaseException as error:
-            # Kept out of the group, which would wrap it.
-            raised.append(error)
-        finally:
-            run.interrupter = None
-            watching.cancel()
-    if raised:
-        raise raised[0]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import os
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -28,6 +29,7 @@ __all__ = [
     "each_return",
     "forget",
     "is_dead",
+    "is_forked",
     "locked",
     "new_book",
     "read",
@@ -58,6 +60,11 @@ def settle(answer: object) -> object:
         _drop(answer)
         raise TypeError("the question is async; use arun, astep or `async for`")
     return answer
+
+
+def is_forked(run: RunState) -> bool:
+    """Says whether this process is a copy of the one that began the run."""
+    return run.keyed_book().owner.pid != os.getpid()
 
 
 def locked(run: RunState) -> AbstractContextManager[object]:

@@ -24,6 +24,14 @@ from haltable.records import RESULT_LIMIT, Apart, LoopRecord
 __all__ = ["NAMESPACE", "Recording"]
 
 NAMESPACE = "haltable"
+#: Standings in which there is nothing left that this run may write.
+_NOT_OURS = (Standing.TAKEN, Standing.ENDED, Standing.FORKED)
+
+
+_PLAIN_RULINGS = {
+    Standing.FORKED: Ruling(Status.OPEN, "run", "this is a forked copy; its parent runs the key"),
+    Standing.LOST: Ruling(Status.TRIPPED, "store", "lost state: the record this run wrote is gone"),
+}
 
 
 class Recording(RunFields):
@@ -48,6 +56,7 @@ class Recording(RunFields):
         """Returns the write that ends the last iteration and charges the next."""
         book, lease = self.keyed_book(), self.settings.lease
         outcome, elapsed = self.unsettled, self.kernel.elapsed(moment)
+        self.verb_at = moment
 
         def charge(record: LoopRecord) -> LoopRecord:
             if outcome is not None:
@@ -123,8 +132,19 @@ class Recording(RunFields):
             return False
         book = self.keyed_book()
         if book.claimed:
-            return book.standing not in (Standing.TAKEN, Standing.ENDED)
+            return book.standing not in _NOT_OURS
         return ruling.status.terminal
+
+    @property
+    def tripped_while_charged(self) -> bool:
+        """Whether a breaker opened over counts that an operator may have extended meanwhile."""
+        ruling = self.kernel.ruling
+        return (
+            self.book is not None
+            and self.book.claimed
+            and ruling is not None
+            and ruling.status is Status.TRIPPED
+        )
 
     def bow_to(self, standing: Standing) -> bool:
         """Ends the run as its claim demands; returns whether the verdict it had stays.
@@ -176,8 +196,8 @@ class Recording(RunFields):
             return past.ruling
         if standing is Standing.RESET:
             return Ruling(Status.OPEN, "operator", f"the key was reset by {by}")
-        if standing is Standing.LOST:
-            return Ruling(Status.TRIPPED, "store", "lost state: the record this run wrote is gone")
+        if standing in _PLAIN_RULINGS:
+            return _PLAIN_RULINGS[standing]
         if standing is Standing.BACKWARDS:
             book = self.keyed_book()
             return Ruling(

@@ -13,7 +13,7 @@ from typing import Any
 from haltable._recording import Recording
 from haltable._tell import tell
 from haltable.errors import in_words
-from haltable.events import Event, IterationEnded, IterationStarted, LoopPaused
+from haltable.events import BreakerWarned, Event, IterationEnded, IterationStarted, LoopPaused
 from haltable.model import Outcome, Ruling, Status
 from haltable.records import LoopRecord
 from haltable.report import Report
@@ -42,6 +42,14 @@ class Reporting(Recording):
             failed = kernel.outcome in (Outcome.FAILED, Outcome.TRANSIENT)
             error = in_words(kernel.error) if failed and kernel.error is not None else None
             self.tell(IterationEnded(self.label, kernel.run_number, kernel.outcome, error))
+
+    def tell_warnings(self) -> None:
+        """Tells what breakers warned of since the last turn."""
+        untold = self.kernel.untold
+        if untold:
+            self.kernel.untold = ()
+            for breaker, reason in untold:
+                self.tell(BreakerWarned(self.label, breaker, reason))
 
     def tell_paused(self, seconds: float) -> None:
         """Tells that the loop waits."""

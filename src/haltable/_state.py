@@ -10,13 +10,20 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable
+from typing import cast
 
 from haltable import ledger
 from haltable._context import here
 from haltable._fields import Settings
 from haltable._reporting import Reporting
 from haltable.clock import Clock
-from haltable.errors import ConfigurationError, LoopInterrupt, in_words
+from haltable.errors import (
+    ConfigurationError,
+    LoopBusy,
+    LoopInterrupt,
+    in_words,
+    split_interrupt,
+)
 from haltable.events import (
     IterationEnded,
     RunEnded,
@@ -30,6 +37,16 @@ from haltable.records import LoopRecord
 from haltable.report import LoopHalted, halted
 
 __all__ = ["RunState", "Settings"]
+
+#: What is never the cancellation by which a run interrupts its own body.
+_NEVER_OURS = (
+    BaseExceptionGroup,
+    Exception,
+    GeneratorExit,
+    KeyboardInterrupt,
+    LoopInterrupt,
+    SystemExit,
+)
 
 
 class RunState(Reporting):
@@ -105,7 +122,8 @@ class RunState(Reporting):
         if kernel.ruling is not None:
             raise self.refusal()
         if iteration is not None and iteration.starts != kernel.starts:
-            raise LoopInterrupt(f"{iteration!r} is over", self)
+            raise ConfigurationError(f"{iteration!r} is over; its verbs belong into its own time")
+        self.verb_at = self.now()
 
     def refusal(self) -> LoopInterrupt | LoopHalted:
         """Returns what a verb raises once the run has ended.
@@ -134,15 +152,18 @@ class RunState(Reporting):
         self.in_block = False
         if kernel.starts != iteration.starts or kernel.outcome is not None:
             return False
-        if error is None:
-            kernel.returned(None)
-        elif isinstance(error, Exception):
-            kernel.failed(error)
-        elif isinstance(error, LoopInterrupt) and error.run is self:
-            kernel.killed()
-        else:
+        ours, rest = split_interrupt(error, self)
+        if rest is not None and not isinstance(rest, Exception):
             kernel.interrupted()
+            if ours:
+                raise rest from rest.__cause__
             return False
+        if ours:
+            kernel.killed(rest)
+        elif rest is not None:
+            kernel.failed(rest)
+        else:
+            kernel.returned(None)
         return True
 
     # Stopping from outside ------------------------------------------------------
@@ -166,7 +187,8 @@ class RunState(Reporting):
         if interrupting and interrupter is not None:
             self.interrupted_by_us = True
             interrupter()
-        for child in self.children or ():
+        # Copied, since children end in threads of their own.
+        for child in tuple(self.children or ()):
             child.ask_to_stop(child.stopped("outer", f"the run around it ended: {ruling.reason}"))
 
     def stopped(self, who: str, reason: str) -> Ruling:
@@ -221,11 +243,22 @@ class RunState(Reporting):
         self.kernel.ruling = Ruling(Status.OPEN, "run", "this step is done, the loop is not")
         self.retry_after = wait or None
 
-    def is_ours(self, error: BaseException) -> bool:
-        """Whether an exception is how this run interrupted its own body."""
-        if isinstance(error, LoopInterrupt):
-            return error.run is self and (self.kernel.stop or self.kernel.ruling) is not None
-        return self.interrupted_by_us and not isinstance(error, (KeyboardInterrupt, SystemExit))
+    def own_part(self, error: BaseException) -> tuple[bool, BaseException | None]:
+        """Says whether this run interrupted its own body, and what else left the body then."""
+        ours, rest = split_interrupt(error, self)
+        if self.interrupted_by_us and rest is not None:
+            # What we cancelled comes back as a cancellation, which the host's may be too.
+            ours = True
+            if isinstance(rest, BaseExceptionGroup):
+                group = cast("BaseExceptionGroup[BaseException]", rest)
+                rest = group.split(lambda each: not isinstance(each, _NEVER_OURS))[1]
+            elif not isinstance(rest, _NEVER_OURS):
+                rest = None
+        return ours, rest
+
+    def is_refused(self, error: BaseException) -> bool:
+        """Whether an exception says that another run holds the key of this one."""
+        return isinstance(error, LoopBusy) and not self.ran
 
     def rule_on_block(self, error: BaseException | None) -> None:
         """Says how a block around somebody else's loop ended, if no verdict did."""

@@ -9,7 +9,7 @@ everything that may be caught with ``except Exception``; `LoopInterrupt` is a
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 __all__ = [
     "ConfigurationError",
@@ -123,6 +123,25 @@ class LoopInterrupt(BaseException):
     def __reduce__(self) -> tuple[Any, ...]:
         # The run is a live object of this process; elsewhere only the words make sense.
         return type(self), (self.args[0],)
+
+
+def split_interrupt(error: BaseException | None, run: object) -> tuple[bool, BaseException | None]:
+    """Takes a run's own interrupts out of an exception, also out of groups.
+
+    Args:
+        error: what left its body or block; None if nothing did.
+        run: the identity of the run.
+
+    Returns:
+        Whether there was one, and what is left.
+    """
+    if isinstance(error, LoopInterrupt) and error.run is run:
+        return True, None
+    if isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        own, rest = group.split(lambda each: isinstance(each, LoopInterrupt) and each.run is run)
+        return own is not None, rest
+    return False, error
 
 
 def in_words(error: BaseException) -> str:

@@ -22,17 +22,17 @@ that the hot path calls.
 from __future__ import annotations
 
 import enum
-import math
 from collections.abc import Callable
 
 from haltable.breaker import Breaker
+from haltable.counting import RETURNED, Counting
 from haltable.errors import in_words
-from haltable.iteration import Facts, Iteration, Verbs
+from haltable.iteration import Iteration, Verbs
 from haltable.ledger import settled
 from haltable.model import PRECEDENCE, Done, GiveUp, Outcome, Ruling, Status, Trip, Verdict, Warn
-from haltable.plan import Asked, Plan
+from haltable.plan import Asked
 from haltable.probe import Answer, Due
-from haltable.records import LoopRecord, new_record
+from haltable.records import LoopRecord
 
 __all__ = ["GO", "HALT", "PAUSE", "RETURNED", "Kernel", "Step"]
 
@@ -50,62 +50,21 @@ _STATUS: dict[type[Done | GiveUp | Trip | Warn], Status] = {
     GiveUp: Status.GAVE_UP,
     Trip: Status.TRIPPED,
 }
-#: The counts of every run without a key: frozen, so one serves all.
-_NOTHING_COUNTED = new_record("")
 _YES = Answer(value=True)
 # Looking a member up on its enum costs more than a whole comparison, and these
 # are looked at in every turn.
 GO, PAUSE, HALT = Step
-RETURNED, _FAILED, _TRANSIENT = Outcome.RETURNED, Outcome.FAILED, Outcome.TRANSIENT
+_FAILED, _TRANSIENT = Outcome.FAILED, Outcome.TRANSIENT
 _STOPPED = Status.STOPPED
-_EVER = math.inf
 _ENDED_BY_ITSELF = (Outcome.RETURNED, Outcome.FAILED, Outcome.TRANSIENT)
 
 
-class Kernel:
+#: How many different warnings a run keeps.
+WARNINGS_KEPT = 16
+
+
+class Kernel(Counting):
     """The mutable decisions of one run."""
-
-    # Most runs touch few of these, so first values are the class's.
-    #: The counts as the ledger has them; frozen, so one serves all that have none.
-    counts: LoopRecord = _NOTHING_COUNTED
-    #: The start that is open, or was the last.
-    starts: int = 0
-    #: Starts before this run; the number of an iteration is what came after.
-    base: int = 0
-    fence: int = 0
-    outcome: Outcome | None = None
-    result: object = None
-    error: BaseException | None = None
-    claim: Done | GiveUp | None = None
-    claimed: object = None
-    ruling: Ruling | None = None
-    #: Set by others, from any thread: how the run shall end at the next turn.
-    stop: Ruling | None = None
-    warnings: tuple[str, ...] = ()
-    pause: float = 0.0
-    #: The moment after which an outer run's deadline allows no start.
-    outer_end: float = math.inf
-    #: For how many seconds iterations may pass quietly without a full turn.
-    breath: float = math.inf
-    _words: tuple[tuple[str, Verdict], ...] = ()
-    _yes: Asked | None = None
-    _iteration: Iteration | None = None
-    #: What iterations made now would share; None once it may have changed.
-    _facts: Facts | None = None
-    #: For which extension the horizon below was looked for; -1 once it may have moved.
-    _looked_for: int = -1
-    _silent_starts: float = 0
-    _silent_time: float = 0.0
-    _quiet_starts: float = 0
-    _quiet_time: float = 0.0
-
-    def __init__(self, plan: Plan, now: float, *, key: str | None, loud: bool) -> None:
-        self.plan = plan
-        self.key = key
-        #: The moment at which the loop's live seconds were zero.
-        self.origin = now
-        self.loud = loud or plan.loud
-        self._at = now
 
     # The hot path -----------------------------------------------------------
 
@@ -136,10 +95,6 @@ class Kernel:
             and now < self._quiet_time
             and (each_asked or not self.plan.each_return)
         )
-
-    def interrupt_quiet(self) -> None:
-        """Makes the next iteration's end a full turn; callable from any thread."""
-        self._quiet_starts = 0
 
     def hold(self, asked: Asked, result: object) -> None:
         """Notes that a quiet question was answered with yes, of an iteration that returned."""
@@ -186,9 +141,10 @@ class Kernel:
         """Notes that the iteration was neither a failure nor a success."""
         self.outcome = Outcome.INTERRUPTED
 
-    def killed(self) -> None:
-        """Notes that the run had ended while the body was running."""
+    def killed(self, error: Exception | None = None) -> None:
+        """Notes that the run had ended while the body was running, and what left that."""
         self.outcome = Outcome.KILLED
+        self.error = error or self.error
 
     def say(self, who: str, verdict: Verdict) -> None:
         """Notes a verdict from outside the breakers."""
@@ -264,6 +220,7 @@ class Kernel:
         """
         outcome, counts = self.outcome, self.counts
         self._at = now
+        self._heard = self._words
         if outcome is not None:
             if outcome is not RETURNED or counts.row or counts.slips:
                 self.counts = settled(counts, outcome, elapsed=now - self.origin)
@@ -285,46 +242,18 @@ class Kernel:
         self.pause = min(pause, max(0.0, end - now))
         return PAUSE if self.pause > 0 else GO
 
+    def reconsider(self, record: LoopRecord, now: float, verbs: Verbs | None) -> Step:
+        """Decides the same turn once more, over counts that an operator has changed."""
+        self.ruling = None
+        # What was heard from outside stays; what the breakers said goes.
+        self._words = self._heard
+        self.counts = record
+        return self.decide(now, verbs, lambda: 0.0)
+
     def resume(self, now: float, verbs: Verbs | None) -> Step:
         """Says what comes after a pause."""
         self._at = now
         return HALT if self._rule() else self._look_ahead(now, verbs)
-
-    def begin(self, now: float) -> None:
-        """Begins the next iteration; its start is charged."""
-        self._at = now
-        self.starts += 1
-        self._open(now)
-
-    def adopt(self, record: LoopRecord, now: float, fence: int) -> None:
-        """Begins the next iteration with the counts of the record that charged it."""
-        self._at = now
-        self.counts = record
-        self.starts = record.starts
-        self.fence = fence
-        self._open(now)
-
-    def carry_on(self, record: LoopRecord, now: float) -> None:
-        """Takes over the counts and the live seconds of a key that ran before."""
-        self.counts = record
-        self.starts = record.starts
-        self.base = record.starts
-        self.origin = now - record.elapsed
-        self._facts = None
-        self._looked_for = -1
-
-    def current(self, verbs: Verbs | None) -> Iteration:
-        """Returns the open iteration, made when first asked for."""
-        iteration = self._iteration
-        if iteration is None or iteration.starts != self.starts:
-            self._iteration = iteration = self._make(verbs, self.starts)
-        return iteration
-
-    def fresh(self, verbs: Verbs | None, now: float) -> Iteration:
-        """Returns the open iteration for a body that takes it."""
-        facts = self._facts or self._state_facts()
-        self._iteration = iteration = Iteration(verbs, facts, self.starts, now)
-        return iteration
 
     def accept(self, iteration: Iteration, claim: Done | GiveUp, value: object) -> None:
         """Notes what the body says of itself; the last word counts."""
@@ -332,57 +261,6 @@ class Kernel:
         self.claim = claim
         self.claimed = value
         self.interrupt_quiet()
-
-    def elapsed(self, now: float) -> float:
-        """Returns for how many seconds the loop was alive."""
-        return now - self.origin
-
-    @property
-    def run_number(self) -> int:
-        """The number of the newest iteration of this run; 0 before the first."""
-        return self.starts - self.base
-
-    def newest_evidence(self) -> tuple[str, int] | None:
-        """Returns the newest evidence that a breaker has seen, and the start it was seen at."""
-        seen = [e for b in self.plan.breakers if (e := b.newest_evidence()) is not None]
-        return max(seen, key=lambda evidence: evidence[1], default=None)
-
-    # Inside -------------------------------------------------------------------
-
-    def _open(self, now: float) -> None:
-        self.outcome = None
-        self._iteration = None
-        self._facts = None
-        self.claim = None
-        self.claimed = None
-        counts = self.counts
-        if self._looked_for != counts.extension:
-            self._look_for_horizon(counts.extension)
-        self._quiet_time = self._silent_time
-        if self.breath < _EVER:
-            self._quiet_time = min(self._silent_time, now + self.breath)
-        # A row of failures is ended by a full turn.
-        loud = self.loud or counts.row or counts.slips
-        self._quiet_starts = 0 if loud else self._silent_starts
-        # Looked at last, so that a stop from another thread is never painted over.
-        if self.stop is not None:
-            self._quiet_starts = 0
-
-    def _look_for_horizon(self, extension: int) -> None:
-        plan = self.plan
-        if plan.stateful or extension:
-            horizons = [breaker.horizon(extension) for breaker in plan.breakers]
-            known = [horizon for horizon in horizons if horizon is not None]
-            silent = len(known) == len(horizons)
-            self._silent_starts = min((h.starts for h in known), default=math.inf) if silent else 0
-            due = [asked.breaker.due_at(asked.question) for asked in plan.timed]
-            elapsed = min([h.elapsed for h in known] + due, default=math.inf)
-        else:
-            self._silent_starts, elapsed = plan.quiet_starts, plan.quiet_elapsed
-        self._silent_time = self.origin + elapsed
-        if self.outer_end < _EVER:
-            self._silent_time = min(self._silent_time, self.outer_end)
-        self._looked_for = extension
 
     def _speakable(self, now: float) -> bool:
         # A full turn for another reason (a write, a listener) need not ask
@@ -427,12 +305,18 @@ class Kernel:
         if verdict is None:
             return
         if isinstance(verdict, Warn):
-            self.warnings = (*self.warnings, f"{breaker.name}: {verdict.reason}")
+            self._warn(breaker.name, verdict.reason)
         elif isinstance(verdict, (Done, GiveUp, Trip)):
             self._words += ((breaker.name, verdict),)
         else:
             what = f"a hook returned {verdict!r}, which is no verdict and not None"
             self._words += ((breaker.name, Trip(what)),)
+
+    def _warn(self, who: str, reason: str) -> None:
+        warning = f"{who}: {reason}"
+        if warning not in self.warnings:
+            self.warnings = (*self.warnings[1 - WARNINGS_KEPT :], warning)
+            self.untold = (*self.untold, (who, reason))
 
     def _weigh_claim(self) -> None:
         claim = self.claim
@@ -441,8 +325,7 @@ class Kernel:
         if isinstance(claim, GiveUp) or not self.plan.judges_success:
             self._words += (("body", claim),)
         elif not any(isinstance(verdict, Done) for _, verdict in self._words):
-            what = "body: it says it is done, but the success condition does not hold"
-            self.warnings = (*self.warnings, what)
+            self._warn("body", "it says it is done, but the success condition does not hold")
             return
         if isinstance(claim, Done) and self.claimed is not None:
             self.result = self.claimed
@@ -462,29 +345,3 @@ class Kernel:
         else:
             self.ruling = Ruling(_STATUS[type(verdict)], who, verdict.reason)
         return True
-
-    def _ended(self, verbs: Verbs | None) -> Iteration:
-        iteration, outcome = self.current(verbs), self.outcome
-        if outcome is RETURNED:
-            iteration.end(self._state_facts(), self._at, outcome, self.result, None)
-        elif outcome is not None:
-            iteration.end(self._state_facts(), self._at, outcome, None, self.error)
-        return iteration
-
-    def _make(self, verbs: Verbs | None, starts: int) -> Iteration:
-        return Iteration(verbs, self._facts or self._state_facts(), starts, self._at)
-
-    def _state_facts(self) -> Facts:
-        counts, limit = self.counts, self.plan.limit
-        self._facts = facts = Facts(
-            self.base,
-            None if limit is None else limit + counts.extension,
-            self.key,
-            self.fence,
-            self.warnings,
-            self.origin,
-            counts.failures,
-            counts.row,
-            counts.extension,
-        )
-        return facts

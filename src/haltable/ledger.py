@@ -155,6 +155,8 @@ class Standing(enum.Enum):
     TAKEN = "taken"
     #: The key was ended by somebody else.
     ENDED = "ended"
+    #: This process is a copy, forked from the one that holds the claim.
+    FORKED = "forked"
     #: An operator asks the owner to stop.
     STOP_ASKED = "stop asked"
 
@@ -176,11 +178,12 @@ def standing(record: LoopRecord | None, *, token: str, epoch: int, starts: int) 
         return Standing.LOST
     if record.epoch < epoch or (record.epoch == epoch and record.starts < starts):
         return Standing.BACKWARDS
+    mine = record.running is not None and record.running.owner.token == token
     if record.epoch > epoch:
-        return Standing.RESET
+        return Standing.RESET if mine else Standing.TAKEN
     if record.past.ruling is not None:
         return Standing.ENDED
-    if record.running is None or record.running.owner.token != token:
+    if not mine:
         return Standing.TAKEN
     return Standing.MINE if record.past.stop is None else Standing.STOP_ASKED
 

@@ -16,7 +16,6 @@ from haltable import _drive_sync as driver
 from haltable._async_verbs import AsyncVerbs
 from haltable._call import Call, is_async, is_generator
 from haltable._context import here
-from haltable._handle import split_interrupt
 from haltable.errors import ConfigurationError
 from haltable.iteration import Iteration
 from haltable.report import Report
@@ -147,7 +146,7 @@ class Run(AsyncVerbs):
         traceback: TracebackType | None,
     ) -> None:
         self.take_control()
-        ours, rest = split_interrupt(self, error)
+        ours, rest = self.end_of_body(error)
         driver.end_block(self, rest)
         self.entered = False
         self.end_of_block(ours=ours, rest=rest)
@@ -161,11 +160,11 @@ class Run(AsyncVerbs):
             LoopHalted: the same, without a block around it.
             LoopBusy: if another run holds the key.
         """
-        self.check_open()
+        self.count("tick()")
         if self.ran and self.kernel.outcome is None:
             self.kernel.returned(None)
         if not driver.turn(self, each_asked=False):
-            raise self.refusal()
+            raise self.refuse_call()
 
     def wrap(self, tool: F) -> F:
         """Returns the tool, each call of which is a whole iteration.
@@ -190,7 +189,8 @@ class Run(AsyncVerbs):
             with self.one_at_a_time():
                 self.check_call()
                 if not driver.turn(self, each_asked=False):
-                    raise self.refusal()
+                    raise self.refuse_call()
+                token = here.set(self)
                 try:
                     result = tool(*args, **kwargs)
                 except Exception as error:
@@ -198,11 +198,15 @@ class Run(AsyncVerbs):
                     driver.end_call(self)
                     raise
                 except BaseException as error:
-                    driver.interrupt(self, error)
-                    raise
-                self.kernel.returned(result)
-                driver.end_call(self)
-                return result
+                    if not driver.interrupt(self, error):
+                        raise
+                else:
+                    self.kernel.returned(result)
+                    driver.end_call(self)
+                    return result
+                finally:
+                    here.reset(token)
+                raise self.refuse_call()
 
         return cast("F", wrapped)
 

@@ -24,10 +24,12 @@ def log_event(event: Event) -> None:
     """Writes the event as one line, at the level that fits it."""
     import logging  # The light door: a loop that only succeeds never loads it.
 
-    if isinstance(event, RunEnded):
-        level = logging.INFO if event.ruling.status is Status.SUCCEEDED else logging.WARNING
-    else:
-        level = logging.WARNING if isinstance(event, BreakerWarned) else logging.DEBUG
+    level = logging.DEBUG
+    if isinstance(event, BreakerWarned):
+        level = logging.WARNING
+    elif isinstance(event, RunEnded):
+        quiet = event.ruling.status in (Status.SUCCEEDED, Status.OPEN)
+        level = logging.INFO if quiet and event.ruling.breaker != "store" else logging.WARNING
     logger = _logger()
     if not logger.isEnabledFor(level):
         return

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: MIT
+"""Taking turns among tasks: a waker, a lock and a turnstile, for asyncio and trio.
+
+They know tasks and threads, and nothing of runs.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from types import TracebackType
+
+import anyio
+import anyio.from_thread
+import anyio.lowlevel
+
+__all__ = ["AsyncWaker", "ShieldedLock", "Turnstile"]
+
+
+class AsyncWaker:
+    """Wakes a pause of an asynchronous run, from its own or any other thread."""
+
+    __slots__ = ("_thread", "_token", "event")
+
+    def __init__(self) -> None:
+        self.event = anyio.Event()
+        self._token = anyio.lowlevel.current_token()
+        self._thread = threading.get_ident()
+
+    def __call__(self) -> None:
+        if threading.get_ident() == self._thread:
+            self.event.set()
+        else:
+            anyio.from_thread.run_sync(self.event.set, token=self._token)
+
+
+class ShieldedLock:
+    """A lock that a cancelled task can still take, to write down how it ended."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = anyio.Lock()
+
+    async def __aenter__(self) -> None:
+        try:
+            self._lock.acquire_nowait()
+        except anyio.WouldBlock:
+            with anyio.CancelScope(shield=True):
+                await self._lock.acquire()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._lock.release()
+
+
+class Turnstile:
+    """Lets the wrapped calls of several tasks through one after another."""
+
+    __slots__ = ("_holder", "_lock")
+
+    def __init__(self) -> None:
+        self._lock = anyio.Lock()
+        self._holder: object = None
+
+    @asynccontextmanager
+    async def passing(self) -> AsyncGenerator[None, None]:
+        """Waits for its turn; a task that is inside already goes through, to be refused there."""
+        task = anyio.get_current_task().id
+        if self._holder == task:
+            yield
+            return
+        async with self._lock:
+            self._holder = task
+            try:
+                yield
+            finally:
+                self._holder = None

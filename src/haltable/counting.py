@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: MIT
+"""Where a run stands: its counts, its live seconds, the iteration that is open.
+
+The kernel's lower half.  It keeps and shows numbers and begins iterations; what
+they mean is decided above, and it does no more than the kernel does: nothing.
+"""
+
+from __future__ import annotations
+
+import math
+
+from haltable.iteration import Facts, Iteration, Verbs
+from haltable.model import Done, GiveUp, Outcome, Ruling, Verdict
+from haltable.plan import Asked, Plan
+from haltable.records import LoopRecord, new_record
+
+__all__ = ["RETURNED", "Counting"]
+
+#: The counts of every run without a key: frozen, so one serves all.
+_NOTHING_COUNTED = new_record("")
+# Looking a member up on its enum costs more than a whole comparison, and this
+# one is looked at in every turn.
+RETURNED = Outcome.RETURNED
+_EVER = math.inf
+
+
+class Counting:
+    """The counts of one run, and the iterations that show them."""
+
+    # Most runs touch few of these, so first values are the class's.
+    #: The counts as the ledger has them; frozen, so one serves all that have none.
+    counts: LoopRecord = _NOTHING_COUNTED
+    #: The start that is open, or was the last.
+    starts: int = 0
+    #: Starts before this run; the number of an iteration is what came after.
+    base: int = 0
+    fence: int = 0
+    outcome: Outcome | None = None
+    result: object = None
+    error: BaseException | None = None
+    claim: Done | GiveUp | None = None
+    claimed: object = None
+    ruling: Ruling | None = None
+    #: Set by others, from any thread: how the run shall end at the next turn.
+    stop: Ruling | None = None
+    #: The last different ones, oldest first.
+    warnings: tuple[str, ...] = ()
+    #: Warnings that no sink has heard of yet, as who and why.
+    untold: tuple[tuple[str, str], ...] = ()
+    pause: float = 0.0
+    #: The moment after which an outer run's deadline allows no start.
+    outer_end: float = math.inf
+    #: For how many seconds iterations may pass quietly without a full turn.
+    breath: float = math.inf
+    _words: tuple[tuple[str, Verdict], ...] = ()
+    #: The words that were there before the breakers' hooks were called.
+    _heard: tuple[tuple[str, Verdict], ...] = ()
+    _yes: Asked | None = None
+    _iteration: Iteration | None = None
+    #: What iterations made now would share; None once it may have changed.
+    _facts: Facts | None = None
+    #: For which extension the horizon below was looked for; -1 once it may have moved.
+    _looked_for: int = -1
+    _silent_starts: float = 0
+    _silent_time: float = 0.0
+    _quiet_starts: float = 0
+    _quiet_time: float = 0.0
+
+    def __init__(self, plan: Plan, now: float, *, key: str | None, loud: bool) -> None:
+        self.plan = plan
+        self.key = key
+        #: The moment at which the loop's live seconds were zero.
+        self.origin = now
+        self.loud = loud or plan.loud
+        self._at = now
+
+    def begin(self, now: float) -> None:
+        """Begins the next iteration; its start is charged."""
+        self._at = now
+        self.starts += 1
+        self._open(now)
+
+    def adopt(self, record: LoopRecord, now: float, fence: int) -> None:
+        """Begins the next iteration with the counts of the record that charged it."""
+        self._at = now
+        self.counts = record
+        self.starts = record.starts
+        self.fence = fence
+        self._open(now)
+
+    def carry_on(self, record: LoopRecord, now: float) -> None:
+        """Takes over the counts and the live seconds of a key that ran before."""
+        self.counts = record
+        self.starts = record.starts
+        self.base = record.starts
+        self.origin = now - record.elapsed
+        self._facts = None
+        self._looked_for = -1
+
+    def current(self, verbs: Verbs | None) -> Iteration:
+        """Returns the open iteration, made when first asked for."""
+        iteration = self._iteration
+        if iteration is None or iteration.starts != self.starts:
+            self._iteration = iteration = self._make(verbs, self.starts)
+        return iteration
+
+    def fresh(self, verbs: Verbs | None, now: float) -> Iteration:
+        """Returns the open iteration for a body that takes it."""
+        facts = self._facts or self._state_facts()
+        self._iteration = iteration = Iteration(verbs, facts, self.starts, now)
+        return iteration
+
+    def elapsed(self, now: float) -> float:
+        """Returns for how many seconds the loop was alive."""
+        return now - self.origin
+
+    @property
+    def run_number(self) -> int:
+        """The number of the newest iteration of this run; 0 before the first."""
+        return self.starts - self.base
+
+    def newest_evidence(self) -> tuple[str, int] | None:
+        """Returns the newest evidence that a breaker has seen, and the start it was seen at."""
+        seen = [e for b in self.plan.breakers if (e := b.newest_evidence()) is not None]
+        return max(seen, key=lambda evidence: evidence[1], default=None)
+
+    def interrupt_quiet(self) -> None:
+        """Makes the next iteration's end a full turn; callable from any thread."""
+        self._quiet_starts = 0
+
+    def _open(self, now: float) -> None:
+        self.outcome = None
+        self._iteration = None
+        self._facts = None
+        self.claim = None
+        self.claimed = None
+        counts = self.counts
+        if self._looked_for != counts.extension:
+            self._look_for_horizon(counts.extension)
+        self._quiet_time = self._silent_time
+        if self.breath < _EVER:
+            self._quiet_time = min(self._silent_time, now + self.breath)
+        # A row of failures is ended by a full turn.
+        loud = self.loud or counts.row or counts.slips
+        self._quiet_starts = 0 if loud else self._silent_starts
+        # Looked at last, so that a stop from another thread is never painted over.
+        if self.stop is not None:
+            self._quiet_starts = 0
+
+    def _look_for_horizon(self, extension: int) -> None:
+        plan = self.plan
+        if plan.stateful or extension:
+            horizons = [breaker.horizon(extension) for breaker in plan.breakers]
+            known = [horizon for horizon in horizons if horizon is not None]
+            silent = len(known) == len(horizons)
+            self._silent_starts = min((h.starts for h in known), default=math.inf) if silent else 0
+            due = [asked.breaker.due_at(asked.question) for asked in plan.timed]
+            elapsed = min([h.elapsed for h in known] + due, default=math.inf)
+        else:
+            self._silent_starts, elapsed = plan.quiet_starts, plan.quiet_elapsed
+        self._silent_time = self.origin + elapsed
+        if self.outer_end < _EVER:
+            self._silent_time = min(self._silent_time, self.outer_end)
+        self._looked_for = extension
+
+    def _ended(self, verbs: Verbs | None) -> Iteration:
+        iteration, outcome = self.current(verbs), self.outcome
+        if outcome is RETURNED:
+            iteration.end(self._state_facts(), self._at, outcome, self.result, None)
+        elif outcome is not None:
+            iteration.end(self._state_facts(), self._at, outcome, None, self.error)
+        return iteration
+
+    def _make(self, verbs: Verbs | None, starts: int) -> Iteration:
+        return Iteration(verbs, self._facts or self._state_facts(), starts, self._at)
+
+    def _state_facts(self) -> Facts:
+        counts, limit = self.counts, self.plan.limit
+        self._facts = facts = Facts(
+            self.base,
+            None if limit is None else limit + counts.extension,
+            self.key,
+            self.fence,
+            self.warnings,
+            self.origin,
+            counts.failures,
+            counts.row,
+            counts.extension,
+        )
+        return facts
