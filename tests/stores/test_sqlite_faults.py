@@ -9,11 +9,13 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
+import types
 
 import pytest
 
 from haltable import ConfigurationError, StoreError
-from haltable.stores import Conflict, Entry, SQLiteStore, _sqlite_file
+from haltable.stores import Conflict, Entry, SQLiteStore, _sqlite_file, _sqlite_form
 from haltable.stores._directory_lock import directory_lock
 from haltable.stores._sqlite_faults import store_error
 from haltable.stores._sqlite_form import prepare
@@ -415,6 +417,26 @@ def test_a_lock_while_the_log_is_switched_on(path):
     assert "is locked by another process" in message
     with SQLiteStore(path) as store:
         assert store.read("key") is None
+
+
+def test_a_lock_that_goes_away_while_the_log_is_switched_on(path, monkeypatch):
+    """The switch to the write-ahead log, for which SQLite does not wait, is tried again."""
+    SQLiteStore(path)
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("PRAGMA journal_mode=DELETE")
+        other.execute("BEGIN IMMEDIATE")
+        pauses = []
+
+        def pause(seconds):
+            pauses.append(seconds)
+            other.execute("ROLLBACK")
+
+        clock = types.SimpleNamespace(monotonic=time.monotonic, sleep=pause)
+        monkeypatch.setattr(_sqlite_form, "time", clock)
+        with SQLiteStore(path) as store:
+            assert store.read("key") is None
+
+    assert len(pauses) == 1
 
 
 def test_somebody_else_makes_files_in_the_directory(path):
