@@ -91,7 +91,7 @@ class AsyncVerbs(Handle):
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
-    ) -> None:
+    ) -> bool:
         from haltable import _drive_async as driver
 
         self.take_control()
@@ -102,7 +102,7 @@ class AsyncVerbs(Handle):
             if self.attendant is not None:
                 await self.attendant.end()
         self.entered = False
-        self.end_of_block(ours=ours, rest=rest)
+        return self.end_of_block(ours=ours, rest=rest)
 
     async def atick(self) -> None:
         """Says that one more iteration of somebody else's loop starts; the twin of ``tick``."""

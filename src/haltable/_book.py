@@ -13,8 +13,9 @@ from typing import TypeAlias
 
 import attrs
 
+from haltable.encoding import decode_loop, encode_loop, encode_past
 from haltable.ledger import Standing, is_written, standing
-from haltable.records import LoopRecord, Owner, Past, decode_loop, encode_loop, encode_past
+from haltable.records import LoopRecord, Owner, Past
 from haltable.store import Entry
 
 __all__ = ["Book", "Change", "Draft"]

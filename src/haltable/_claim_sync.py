@@ -12,11 +12,12 @@ from haltable import _ports_sync as ports
 from haltable._book import Change, Draft
 from haltable._state import RunState
 from haltable._watch import INTERVAL
+from haltable.encoding import decode_apart, encode_apart
 from haltable.errors import LoopBusy, StoreError
 from haltable.kernel import HALT
 from haltable.ledger import MINE, Held, Left, Standing, Terminal, admit
 from haltable.model import Ruling, Status
-from haltable.records import Apart, decode_apart, encode_apart, new_record
+from haltable.records import Apart, new_record
 from haltable.store import Conflict, Entry
 
 __all__ = ["admitted", "charge", "close", "extended", "fail", "keep", "watch"]
@@ -120,6 +121,8 @@ def close(run: RunState, wait: float = 0.0) -> None:
         return
     durable = True
     try:
+        if book.claimed and book.standing is MINE:
+            store_apart(run)
         while run.owes_a_write:
             standing = put(run, run.closing(run.now(), wait), despite=run.overruled)
             if standing is MINE:
@@ -197,7 +200,6 @@ def send(run: RunState, draft: Draft) -> Entry | Conflict:
 
 def store_apart(run: RunState) -> bool:
     """Writes the breakers' large memory, if it changed."""
-    run.unsettled = None
     if run.apart.text == run.apart_stored_text:
         return True
     book = run.keyed_book()

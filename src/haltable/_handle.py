@@ -147,13 +147,18 @@ class Handle(RunState):
             self.kernel.killed()
         return ours, rest
 
-    def end_of_block(self, *, ours: bool, rest: BaseException | None) -> None:
-        """Raises what leaves a block around somebody else's loop instead of our interrupt."""
+    def end_of_block(self, *, ours: bool, rest: BaseException | None) -> bool:
+        """Raises what leaves a block around somebody else's loop instead of our interrupt.
+
+        Returns:
+            Whether nothing leaves it: the interrupt came after a success.
+        """
         if rest is not None and not ours:
-            return  # Somebody else's exception passes; the report is at `report` and the sinks.
-        if rest is not None and not isinstance(rest, Exception):
-            raise rest from rest.__cause__
+            return False  # It passes; the report is at `report` and the sinks.
         report: Report[Any] = self.report
-        if ours or (report.status.terminal and not report.ok):
+        if rest is not None and (report.ok or not isinstance(rest, Exception)):
+            raise rest from rest.__cause__
+        if not report.ok and (ours or report.status.terminal):
             refusal = halted(report)
             raise refusal from rest or refusal.__cause__
+        return ours

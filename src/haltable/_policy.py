@@ -9,18 +9,44 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterable
-from typing import cast
+from collections.abc import Callable, Iterable
+from typing import TypedDict, cast
 
+from haltable.backoff import Backoff
 from haltable.breaker import Breaker
+from haltable.clock import Clock
 from haltable.errors import ConfigurationError, UnboundedLoopError
-from haltable.store import AsyncStore, Durability, Store
+from haltable.sink import Sink
+from haltable.store import AnyStore, AsyncStore, Durability, Store
 
-__all__ = ["check_breakers", "check_exceptions", "check_key", "check_seconds", "check_store"]
+__all__ = [
+    "LoopOptions",
+    "check_breakers",
+    "check_exceptions",
+    "check_key",
+    "check_seconds",
+    "check_store",
+]
 
 _STORE_VERBS = ("read", "write", "scan", "delete")
 #: Longer names do not fit the keys of common databases.
 KEY_LIMIT = 512
+
+
+class LoopOptions(TypedDict, total=False):
+    """The keyword arguments of `Loop`, for whoever hands them through."""
+
+    key: str | Callable[..., str] | None
+    store: AnyStore | None
+    name: str | None
+    delay: float | Backoff
+    transient: type[Exception] | tuple[type[Exception], ...]
+    fatal: type[Exception] | tuple[type[Exception], ...]
+    lease: float
+    max_hold: float | None
+    grace: float
+    sinks: Iterable[Sink]
+    clock: Clock | None
 
 
 def check_breakers(breakers: tuple[object, ...]) -> None:

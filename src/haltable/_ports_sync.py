@@ -16,7 +16,7 @@ from typing import Any
 
 from haltable import _owner, _watch
 from haltable._book import Book
-from haltable._state import RunState, SyncWaker
+from haltable._state import RunState
 from haltable.errors import StoreError, in_words
 from haltable.plan import Asked
 from haltable.records import Owner, new_record
@@ -137,6 +137,18 @@ def is_dead(run: RunState, owner: Owner) -> bool:
     """Says whether the owner of a claim is known to be dead."""
     del run
     return _owner.is_dead(owner, _watch.shared.tokens())
+
+
+class SyncWaker:
+    """Wakes a pause of a synchronous run."""
+
+    __slots__ = ("event",)
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+
+    def __call__(self) -> None:
+        self.event.set()
 
 
 def _store(run: RunState) -> Store:

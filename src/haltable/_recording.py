@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 
-from haltable import ledger
+from haltable import interventions, ledger
 from haltable._book import Book, Change
 from haltable._fields import RunFields
 from haltable.errors import in_words
@@ -191,7 +191,7 @@ class Recording(RunFields):
         last = past.history[-1] if past.history else None
         by = "an operator" if last is None else f"{last.by}: {last.why}"
         if standing is Standing.STOP_ASKED and past.stop is not None:
-            return ledger.stopped_by(past.stop.by, past.stop.why)
+            return interventions.stopped_by(past.stop.by, past.stop.why)
         if standing is Standing.ENDED and past.ruling is not None:
             return past.ruling
         if standing is Standing.RESET:

@@ -8,11 +8,10 @@ nothing (the kernel does) and does no I/O.
 from __future__ import annotations
 
 import random
-import threading
 from collections.abc import Callable
 from typing import cast
 
-from haltable import ledger
+from haltable import interventions
 from haltable._context import here
 from haltable._fields import Settings
 from haltable._reporting import Reporting
@@ -222,7 +221,7 @@ class RunState(Reporting):
         kernel.carry_on(record, self.now())
         self.memory.recall(record.past.memory)
         if record.past.stop is not None and kernel.stop is None:
-            kernel.stop = ledger.stopped_by(record.past.stop.by, record.past.stop.why)
+            kernel.stop = interventions.stopped_by(record.past.stop.by, record.past.stop.why)
         if crashed and self.listening:
             self.tell(IterationEnded(self.label, 0, Outcome.CRASHED, record.past.error))
 
@@ -308,15 +307,3 @@ class RunState(Reporting):
     def chance(self) -> Callable[[], float]:
         """The source of the jitter."""
         return random.random
-
-
-class SyncWaker:
-    """Wakes a pause of a synchronous run."""
-
-    __slots__ = ("event",)
-
-    def __init__(self) -> None:
-        self.event = threading.Event()
-
-    def __call__(self) -> None:
-        self.event.set()

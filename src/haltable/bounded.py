@@ -17,9 +17,10 @@ from haltable._bounded_generators import agenerate, generate
 from haltable._call import Call, is_async, is_async_generator, is_generator
 from haltable._context import here
 from haltable._drive_sync import drive
+from haltable._policy import LoopOptions
 from haltable.breaker import Breaker
 from haltable.errors import ConfigurationError
-from haltable.loop import Loop, LoopOptions
+from haltable.loop import Loop
 from haltable.report import Report
 
 __all__ = ["Bounded", "BoundedCoroutine", "BoundedGenerator", "bounded_loop"]

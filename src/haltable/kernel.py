@@ -24,12 +24,12 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 
-from haltable.breaker import Breaker
-from haltable.counting import RETURNED, Counting
+from haltable.counting import RETURNED
 from haltable.errors import in_words
+from haltable.hearing import Hearing
 from haltable.iteration import Iteration, Verbs
 from haltable.ledger import settled
-from haltable.model import PRECEDENCE, Done, GiveUp, Outcome, Ruling, Status, Trip, Verdict, Warn
+from haltable.model import Done, GiveUp, Outcome, Trip
 from haltable.plan import Asked
 from haltable.probe import Answer, Due
 from haltable.records import LoopRecord
@@ -45,25 +45,15 @@ class Step(enum.Enum):
     HALT = enum.auto()
 
 
-_STATUS: dict[type[Done | GiveUp | Trip | Warn], Status] = {
-    Done: Status.SUCCEEDED,
-    GiveUp: Status.GAVE_UP,
-    Trip: Status.TRIPPED,
-}
 _YES = Answer(value=True)
 # Looking a member up on its enum costs more than a whole comparison, and these
 # are looked at in every turn.
 GO, PAUSE, HALT = Step
 _FAILED, _TRANSIENT = Outcome.FAILED, Outcome.TRANSIENT
-_STOPPED = Status.STOPPED
 _ENDED_BY_ITSELF = (Outcome.RETURNED, Outcome.FAILED, Outcome.TRANSIENT)
 
 
-#: How many different warnings a run keeps.
-WARNINGS_KEPT = 16
-
-
-class Kernel(Counting):
+class Kernel(Hearing):
     """The mutable decisions of one run."""
 
     # The hot path -----------------------------------------------------------
@@ -146,11 +136,6 @@ class Kernel(Counting):
         self.outcome = Outcome.KILLED
         self.error = error or self.error
 
-    def say(self, who: str, verdict: Verdict) -> None:
-        """Notes a verdict from outside the breakers."""
-        self._words += ((who, verdict),)
-        self.interrupt_quiet()
-
     # A turn -------------------------------------------------------------------
 
     def due(self, now: float, *, each_asked: bool) -> tuple[Asked, ...]:
@@ -187,24 +172,6 @@ class Kernel(Counting):
         if self.outcome is RETURNED:
             return self.result
         return None if self.outcome is None else self.error
-
-    def hear(self, asked: Asked, answer: Answer, verbs: Verbs | None) -> None:
-        """Takes the answer to a question to the breaker that asked."""
-        breaker, verdict = asked.breaker, asked.verdict
-        if verdict is not None and answer.fault is None:
-            if answer.value:
-                self._words += ((breaker.name, verdict),)
-                self._quiet_starts = 0
-            return
-        ended = self.outcome is not None
-        iteration = self._ended(verbs) if ended else self._make(verbs, self.starts + 1)
-        try:
-            verdict = breaker.heard(asked.question, answer, iteration)
-        except Exception as fault:
-            verdict = Trip(f"heard() raised {in_words(fault)}")
-        self._looked_for = -1
-        self._note(breaker, verdict)
-        self.interrupt_quiet()
 
     def decide(
         self, now: float, verbs: Verbs | None, chance: Callable[[], float], *, last: bool = False
@@ -290,58 +257,3 @@ class Kernel(Counting):
             and self.starts < plan.quiet_starts
             and now - self.origin < plan.quiet_elapsed
         )
-
-    def _call(
-        self, breaker: Breaker, hook: Callable[[Iteration], Verdict | None], iteration: Iteration
-    ) -> None:
-        try:
-            verdict = hook(iteration)
-        except Exception as fault:
-            verdict = Trip(f"{hook.__name__}() raised {in_words(fault)}")
-        self._looked_for = -1
-        self._note(breaker, verdict)
-
-    def _note(self, breaker: Breaker, verdict: object) -> None:
-        if verdict is None:
-            return
-        if isinstance(verdict, Warn):
-            self._warn(breaker.name, verdict.reason)
-        elif isinstance(verdict, (Done, GiveUp, Trip)):
-            self._words += ((breaker.name, verdict),)
-        else:
-            what = f"a hook returned {verdict!r}, which is no verdict and not None"
-            self._words += ((breaker.name, Trip(what)),)
-
-    def _warn(self, who: str, reason: str) -> None:
-        warning = f"{who}: {reason}"
-        if warning not in self.warnings:
-            self.warnings = (*self.warnings[1 - WARNINGS_KEPT :], warning)
-            self.untold = (*self.untold, (who, reason))
-
-    def _weigh_claim(self) -> None:
-        claim = self.claim
-        if claim is None:
-            return
-        if isinstance(claim, GiveUp) or not self.plan.judges_success:
-            self._words += (("body", claim),)
-        elif not any(isinstance(verdict, Done) for _, verdict in self._words):
-            self._warn("body", "it says it is done, but the success condition does not hold")
-            return
-        if isinstance(claim, Done) and self.claimed is not None:
-            self.result = self.claimed
-
-    def _rule(self) -> bool:
-        if self.ruling is not None:
-            return True
-        words, stop = self._words, self.stop
-        if not words:
-            self.ruling = stop
-            return stop is not None
-        who, verdict = min(words, key=lambda word: PRECEDENCE.index(type(word[1])))
-        # An operator's stop stands between giving up and tripping; one that leaves
-        # the key open must not hide that a breaker has opened.
-        if stop is not None and stop.status is _STOPPED and isinstance(verdict, Trip):
-            self.ruling = stop
-        else:
-            self.ruling = Ruling(_STATUS[type(verdict)], who, verdict.reason)
-        return True

@@ -28,8 +28,8 @@ from typing import TypeAlias
 
 import attrs
 
-from haltable.model import Outcome, Ruling, Status
-from haltable.records import Act, LoopRecord, Owner, Running, StopRequest
+from haltable.model import Outcome, Ruling
+from haltable.records import LoopRecord, Owner, Running
 
 __all__ = [
     "MINE",
@@ -40,17 +40,14 @@ __all__ = [
     "Standing",
     "Terminal",
     "admit",
+    "aged",
     "charged",
-    "extended",
     "held",
     "is_written",
     "judged",
     "released",
-    "reset",
     "settled",
     "standing",
-    "stop_requested",
-    "stopped_by",
 ]
 
 
@@ -123,7 +120,7 @@ def admit(record: LoopRecord, *, age: float, dead: bool) -> Admission:
     wait = max(0.0, record.wait - age)
     if running is None:
         # Between two steps the loop is alive up to the wait that was asked for.
-        return Free(_aged(record, min(age, record.wait)), wait)
+        return Free(aged(record, min(age, record.wait)), wait)
     if running.pausing:
         return Left(attrs.evolve(record, running=None), running.owner, crashed=False, wait=wait)
     left = attrs.evolve(
@@ -255,60 +252,6 @@ def judged(record: LoopRecord, ruling: Ruling, *, elapsed: float) -> LoopRecord:
     return attrs.evolve(record, running=None, elapsed=elapsed, wait=0.0, past=past)
 
 
-def stop_requested(record: LoopRecord, act: Act, *, age: float, dead: bool) -> LoopRecord:
-    """Stops a key: at once where nobody holds it, as a request to its owner otherwise."""
-    past = attrs.evolve(record.past, history=(*record.past.history, act))
-    if isinstance(admit(record, age=age, dead=dead), Held):
-        past = attrs.evolve(past, stop=StopRequest(act.by, act.why))
-        return attrs.evolve(_kept(record, age), past=past)
-    ruling = stopped_by(act.by, act.why)
-    return attrs.evolve(
-        record, running=None, past=attrs.evolve(past, ruling=ruling, stop=None), wait=0.0
-    )
-
-
-def stopped_by(by: str, why: str) -> Ruling:
-    """Returns the ruling of an operator's stop."""
-    return Ruling(Status.STOPPED, "operator", f"stopped by {by}: {why}")
-
-
-def reset(record: LoopRecord, act: Act, *, age: float) -> LoopRecord:
-    """Begins a new epoch: counts, memory and elapsed at zero; claim and history stay."""
-    kept = _kept(record, age)
-    past = attrs.evolve(
-        kept.past,
-        ruling=None,
-        stop=None,
-        history=(*kept.past.history, act),
-        result=None,
-        result_lost=None,
-        error=None,
-        error_start=0,
-        evidence=None,
-        evidence_start=0,
-        memory="{}",
-    )
-    return LoopRecord(
-        kept.epoch + 1, 0, 0, 0, 0, 0, 0.0, 0.0, 0, kept.writer, kept.serial, kept.running, past
-    )
-
-
-def extended(record: LoopRecord, act: Act, *, starts: int, age: float) -> LoopRecord:
-    """Reopens the same epoch with more starts; the row of failures is cleared."""
-    kept = _kept(record, age)
-    past = attrs.evolve(
-        kept.past,
-        ruling=None,
-        stop=None,
-        history=(*kept.past.history, act),
-        result=None,
-        result_lost=None,
-    )
-    return attrs.evolve(
-        kept, extension=kept.extension + starts, row=0, slips=0, wait=0.0, past=past
-    )
-
-
 def is_written(record: LoopRecord, *, token: str, serial: int) -> bool:
     """Says whether a write of mine, whose reply was lost, was done after all.
 
@@ -319,15 +262,6 @@ def is_written(record: LoopRecord, *, token: str, serial: int) -> bool:
     return record.writer == token and record.serial >= serial
 
 
-def _aged(record: LoopRecord, seconds: float) -> LoopRecord:
+def aged(record: LoopRecord, seconds: float) -> LoopRecord:
+    """Adds live seconds in which nobody wrote."""
     return record if seconds <= 0 else attrs.evolve(record, elapsed=record.elapsed + seconds)
-
-
-def _kept(record: LoopRecord, age: float) -> LoopRecord:
-    running = record.running
-    wait = max(0.0, record.wait - age)
-    if running is None:
-        return attrs.evolve(_aged(record, min(age, record.wait)), wait=wait)
-    # A lease of zero has lapsed at once, which is what an old claim deserves.
-    lease = max(0.0, running.lease - age)
-    return attrs.evolve(record, wait=wait, running=attrs.evolve(running, lease=lease))

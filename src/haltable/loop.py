@@ -15,7 +15,7 @@ from collections.abc import (
     Iterable,
     Iterator,
 )
-from typing import Any, Concatenate, ParamSpec, Self, TypedDict, TypeVar, overload
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, overload
 
 from haltable._call import Call
 from haltable._over import AsyncOver, Over
@@ -32,28 +32,12 @@ from haltable.run import Run
 from haltable.sink import Sink
 from haltable.store import AnyStore
 
-__all__ = ["Loop", "LoopOptions"]
+__all__ = ["Loop"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 _SYSTEM_CLOCK = SystemClock()
-
-
-class LoopOptions(TypedDict, total=False):
-    """The keyword arguments of `Loop`, for whoever hands them through."""
-
-    key: str | Callable[..., str] | None
-    store: AnyStore | None
-    name: str | None
-    delay: float | Backoff
-    transient: type[Exception] | tuple[type[Exception], ...]
-    fatal: type[Exception] | tuple[type[Exception], ...]
-    lease: float
-    max_hold: float | None
-    grace: float
-    sinks: Iterable[Sink]
-    clock: Clock | None
 
 
 class Loop:

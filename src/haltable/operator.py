@@ -14,12 +14,13 @@ from collections.abc import Callable
 
 import attrs
 
-from haltable import _owner, _watch, ledger
+from haltable import _owner, _watch, interventions
 from haltable._policy import check_store
 from haltable._recording import NAMESPACE
+from haltable.encoding import decode_loop, encode_loop, encode_past
 from haltable.errors import ConfigurationError, StoreError
 from haltable.model import Status
-from haltable.records import Act, LoopRecord, decode_loop, encode_loop, encode_past
+from haltable.records import Act, LoopRecord
 from haltable.store import AnyStore, Conflict, Entry, Store
 
 __all__ = ["KeyState", "Operator"]
@@ -182,7 +183,7 @@ class Operator:
             running = record.running
             dead = running is not None and _owner.is_dead(running.owner, _watch.shared.tokens())
             act = _act("stop", record, by, why)
-            return ledger.stop_requested(record, act, age=entry.age, dead=dead)
+            return interventions.stop_requested(record, act, age=entry.age, dead=dead)
 
         return self._apply(key, by, why, change)
 
@@ -202,7 +203,7 @@ class Operator:
         """
 
         def change(record: LoopRecord, entry: Entry) -> LoopRecord:
-            return ledger.reset(record, _act("reset", record, by, why), age=entry.age)
+            return interventions.reset(record, _act("reset", record, by, why), age=entry.age)
 
         return self._apply(key, by, why, change)
 
@@ -227,7 +228,7 @@ class Operator:
             if record.status is Status.SUCCEEDED:
                 raise ConfigurationError(f"extend({key!r}): it has succeeded; reset it to redo it")
             act = _act("extend", record, by, why, note=f"{starts} more starts")
-            return ledger.extended(record, act, starts=starts, age=entry.age)
+            return interventions.extended(record, act, starts=starts, age=entry.age)
 
         return self._apply(key, by, why, change)
 

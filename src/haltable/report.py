@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import attrs
 
@@ -95,7 +95,7 @@ class Report(Generic[R_co]):
         self.raise_unless_ok()
         if self.result_lost is not None:
             raise ResultNotStored(f"{self.name}: {self.result_lost}")
-        return self.result  # type: ignore[return-value]
+        return cast("R_co", self.result)
 
     def raise_unless_ok(self) -> None:
         """Raises the `LoopHalted` that fits, unless the loop succeeded."""

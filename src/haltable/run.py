@@ -144,12 +144,12 @@ class Run(AsyncVerbs):
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
-    ) -> None:
+    ) -> bool:
         self.take_control()
         ours, rest = self.end_of_body(error)
         driver.end_block(self, rest)
         self.entered = False
-        self.end_of_block(ours=ours, rest=rest)
+        return self.end_of_block(ours=ours, rest=rest)
 
     def tick(self) -> None:
         """Says that one more iteration of somebody else's loop starts.

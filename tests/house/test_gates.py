@@ -46,6 +46,15 @@ def test_a_missing_block_is_an_error(tmp_path, number):
         print_block(str(page), number)
 
 
+def test_the_readme_has_the_two_commands():
+    """A newcomer installs and sees it work with the first, and runs all tests with the second."""
+    first, second, *_ = blocks((ROOT / "README.md").read_text(), "sh")
+
+    assert "examples/orchestrator.py" in first
+    assert "pytest" in second
+    assert "install" in first and "install" in second
+
+
 @pytest.mark.parametrize("name", ["pure.py", "breakers/cap.py"])
 def test_what_decides_is_covered_whole(name):
     """One branch never taken in a pure file fails the gate, by name."""

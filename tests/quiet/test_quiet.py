@@ -22,8 +22,8 @@ from haltable import (
     Warn,
     remembered,
 )
+from haltable.encoding import decode_loop
 from haltable.evidence import Probe
-from haltable.records import decode_loop
 from haltable.testing import FakeClock
 
 RETURN, FAIL, SLIP, SUCCEED, WORK = "return", "fail", "slip", "succeed", "work"

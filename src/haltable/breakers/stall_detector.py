@@ -227,7 +227,8 @@ class StallDetector(Breaker):
         """Puts its memory back; one that was made over other evidence is left out."""
         super().recall(memory)
         self.asked, self.sighted, self.new = tuple(self.asked), tuple(self.sighted), tuple(self.new)
-        if tuple(self.watched) != self._names:
+        self.watched = tuple(self.watched)
+        if self.watched != self._names:
             self._start_over()
 
     def _start_over(self) -> None:

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: MIT
+"""How stored records are written down, and read again.
+
+A record's bytes read ``haltable 1 <crc32> <json>``: the format's number, a
+checksum that finds damage (not forgery), and JSON that a person can read.  This
+room knows no store and no rule.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from typing import Any, cast
+
+import attrs
+
+from haltable.errors import RecordError
+from haltable.model import Ruling, Status
+from haltable.records import Act, Apart, LoopRecord, Owner, Past, Running, StopRequest
+
+__all__ = [
+    "FORMAT",
+    "decode_apart",
+    "decode_loop",
+    "encode_apart",
+    "encode_loop",
+    "encode_past",
+    "opened",
+    "sealed",
+]
+
+FORMAT = 1
+
+
+def encode_loop(record: LoopRecord, past: str, writer: str, serial: int) -> bytes:
+    """Returns the record's bytes.
+
+    Args:
+        record: what to write.
+        past: ``encode_past(record.past)``, which the caller keeps as long as
+            the past stays the same object.
+        writer: the token of the run that writes; somebody who is no owner
+            carries on the record's own.
+        serial: that run's count of its writes, likewise.
+    """
+    running = record.running
+    if running is None:
+        claim = "null"
+    else:
+        owner = running.owner
+        # The owner's texts come from the kernel and from `token_hex`: no quotes.
+        claim = (
+            f'["{owner.boot}","{owner.space}",{owner.pid},"{owner.born}","{owner.token}",'
+            f"{running.lease!r},{running.start},{'true' if running.pausing else 'false'}]"
+        )
+    return sealed(
+        f'{{"epoch":{record.epoch},"starts":{record.starts},"failures":{record.failures},'
+        f'"row":{record.row},"crashes":{record.crashes},"slips":{record.slips},'
+        f'"elapsed":{record.elapsed!r},"wait":{record.wait!r},"extension":{record.extension},'
+        f'"writer":"{writer}","serial":{serial},"running":{claim},"past":{past}}}'
+    )
+
+
+def encode_past(past: Past) -> str:
+    """Returns the JSON text of what changes seldom."""
+    ruling, stop = past.ruling, past.stop
+    return _text(
+        {
+            "name": past.name,
+            "ruling": ruling and [ruling.status, ruling.breaker, ruling.reason],
+            "stop": stop and [stop.by, stop.why],
+            "history": [list(attrs.astuple(act)) for act in past.history],
+            "result": past.result,
+            "result_lost": past.result_lost,
+            "error": past.error,
+            "error_start": past.error_start,
+            "evidence": past.evidence,
+            "evidence_start": past.evidence_start,
+            "memory": past.memory,
+            "limits": [list(limit) for limit in past.limits],
+        }
+    )
+
+
+def decode_loop(value: bytes) -> LoopRecord:
+    """Returns the record that the bytes hold.
+
+    Raises:
+        RecordError: if they are damaged or of another format.
+    """
+    data = opened(value)
+    try:
+        return LoopRecord(
+            epoch=_natural(data["epoch"]),
+            starts=_natural(data["starts"]),
+            failures=_natural(data["failures"]),
+            row=_natural(data["row"]),
+            crashes=_natural(data["crashes"]),
+            slips=_natural(data["slips"]),
+            elapsed=float(data["elapsed"]),
+            wait=float(data["wait"]),
+            extension=_natural(data["extension"]),
+            writer=str(data["writer"]),
+            serial=_natural(data["serial"]),
+            running=_decode_running(data["running"]),
+            past=_decode_past(data["past"]),
+        )
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise RecordError(f"the stored record is not a loop's: {error!r}") from error
+
+
+def _decode_running(claim: Any) -> Running | None:
+    if claim is None:
+        return None
+    boot, space, pid, born, token, lease, start, pausing = claim
+    owner = Owner(str(boot), str(space), _natural(pid), str(born), str(token))
+    return Running(owner, float(lease), _natural(start), bool(pausing))
+
+
+def _decode_past(data: Any) -> Past:
+    ruling, stop = data["ruling"], data["stop"]
+    return Past(
+        name=str(data["name"]),
+        ruling=None if ruling is None else _decode_ruling(*ruling),
+        stop=None if stop is None else StopRequest(*stop),
+        history=tuple(_decode_act(act) for act in data["history"]),
+        result=data["result"],
+        result_lost=data["result_lost"],
+        error=data["error"],
+        error_start=_natural(data["error_start"]),
+        evidence=data["evidence"],
+        evidence_start=_natural(data["evidence_start"]),
+        memory=str(data["memory"]),
+        limits=tuple((str(name), str(value)) for name, value in data["limits"]),
+    )
+
+
+def _decode_ruling(status: str, breaker: str, reason: str) -> Ruling:
+    return Ruling(Status(status), breaker, reason)
+
+
+def _decode_act(fields: Any) -> Act:
+    act, by, why, at, epoch, starts, status, note = fields
+    return Act(act, by, why, at, _natural(epoch), _natural(starts), Status(status), note)
+
+
+def encode_apart(apart: Apart) -> bytes:
+    """Returns the bytes of memory that is kept apart."""
+    return sealed(_text({"name": apart.name, "epoch": apart.epoch, "memory": apart.memory}))
+
+
+def decode_apart(value: bytes) -> Apart:
+    """Returns the memory that the bytes hold.
+
+    Raises:
+        RecordError: if they are damaged or of another format.
+    """
+    data = opened(value)
+    try:
+        return Apart(str(data["name"]), _natural(data["epoch"]), str(data["memory"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise RecordError(f"the stored memory cannot be read: {error!r}") from error
+
+
+def sealed(text: str) -> bytes:
+    """Returns the text as bytes, with format number and checksum before it."""
+    body = text.encode()
+    return b"haltable %d %08x %b" % (FORMAT, zlib.crc32(body), body)
+
+
+def opened(value: bytes) -> dict[str, Any]:
+    """Returns the JSON object that was sealed.
+
+    Raises:
+        RecordError: if the bytes are damaged or of another format.
+    """
+    parts = value.split(b" ", 3)
+    if len(parts) != 4 or parts[0] != b"haltable":
+        raise RecordError(f"the stored record is no record of haltable's: {value[:40]!r}")
+    if parts[1] != b"%d" % FORMAT:
+        raise RecordError(
+            f"the stored record has format {parts[1]!r}, this haltable reads {FORMAT}: "
+            "upgrade it, or reset the key with the version that wrote it"
+        )
+    if parts[2] != b"%08x" % zlib.crc32(parts[3]):
+        raise RecordError("the stored record is damaged: its checksum does not match")
+    data: object = json.loads(parts[3])
+    if not isinstance(data, dict):
+        raise RecordError("the stored record is not a JSON object")
+    return cast("dict[str, Any]", data)
+
+
+def _text(data: object) -> str:
+    return json.dumps(data, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def _natural(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{value!r} is not a count")
+    return value

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: MIT
+"""What was said of a run, and which of it counts.
+
+Answers and hooks are turned into words; of several, Done goes before GiveUp,
+before an operator's stop, before Trip.  Whoever raises inside a hook has opened
+its breaker.  When to ask is decided above.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from haltable.breaker import Breaker
+from haltable.counting import Counting
+from haltable.errors import in_words
+from haltable.iteration import Iteration, Verbs
+from haltable.model import PRECEDENCE, Done, GiveUp, Ruling, Status, Trip, Verdict, Warn
+from haltable.plan import Asked
+from haltable.probe import Answer
+
+__all__ = ["Hearing"]
+
+_STATUS: dict[type[Done | GiveUp | Trip | Warn], Status] = {
+    Done: Status.SUCCEEDED,
+    GiveUp: Status.GAVE_UP,
+    Trip: Status.TRIPPED,
+}
+_STOPPED = Status.STOPPED
+#: How many different warnings a run keeps.
+WARNINGS_KEPT = 16
+
+
+class Hearing(Counting):
+    """A run as it hears its breakers, its body and its operator."""
+
+    def hear(self, asked: Asked, answer: Answer, verbs: Verbs | None) -> None:
+        """Takes the answer to a question to the breaker that asked."""
+        breaker, verdict = asked.breaker, asked.verdict
+        if verdict is not None and answer.fault is None:
+            if answer.value:
+                self._words += ((breaker.name, verdict),)
+                self._quiet_starts = 0
+            return
+        ended = self.outcome is not None
+        iteration = self._ended(verbs) if ended else self._make(verbs, self.starts + 1)
+        try:
+            verdict = breaker.heard(asked.question, answer, iteration)
+        except Exception as fault:
+            verdict = Trip(f"heard() raised {in_words(fault)}")
+        self._looked_for = -1
+        self._note(breaker, verdict)
+        self.interrupt_quiet()
+
+    def say(self, who: str, verdict: Verdict) -> None:
+        """Notes a verdict from outside the breakers."""
+        self._words += ((who, verdict),)
+        self.interrupt_quiet()
+
+    def _call(
+        self, breaker: Breaker, hook: Callable[[Iteration], Verdict | None], iteration: Iteration
+    ) -> None:
+        try:
+            verdict = hook(iteration)
+        except Exception as fault:
+            verdict = Trip(f"{hook.__name__}() raised {in_words(fault)}")
+        self._looked_for = -1
+        self._note(breaker, verdict)
+
+    def _note(self, breaker: Breaker, verdict: object) -> None:
+        if verdict is None:
+            return
+        if isinstance(verdict, Warn):
+            self._warn(breaker.name, verdict.reason)
+        elif isinstance(verdict, (Done, GiveUp, Trip)):
+            self._words += ((breaker.name, verdict),)
+        else:
+            what = f"a hook returned {verdict!r}, which is no verdict and not None"
+            self._words += ((breaker.name, Trip(what)),)
+
+    def _warn(self, who: str, reason: str) -> None:
+        warning = f"{who}: {reason}"
+        if warning not in self.warnings:
+            self.warnings = (*self.warnings[1 - WARNINGS_KEPT :], warning)
+            self.untold = (*self.untold, (who, reason))
+
+    def _weigh_claim(self) -> None:
+        claim = self.claim
+        if claim is None:
+            return
+        if isinstance(claim, GiveUp) or not self.plan.judges_success:
+            self._words += (("body", claim),)
+        elif not any(isinstance(verdict, Done) for _, verdict in self._words):
+            self._warn("body", "it says it is done, but the success condition does not hold")
+            return
+        if isinstance(claim, Done) and self.claimed is not None:
+            self.result = self.claimed
+
+    def _rule(self) -> bool:
+        if self.ruling is not None:
+            return True
+        words, stop = self._words, self.stop
+        if not words:
+            self.ruling = stop
+            return stop is not None
+        who, verdict = min(words, key=lambda word: PRECEDENCE.index(type(word[1])))
+        # An operator's stop stands between giving up and tripping; one that leaves
+        # the key open must not hide that a breaker has opened.
+        if stop is not None and stop.status is _STOPPED and isinstance(verdict, Trip):
+            self.ruling = stop
+        else:
+            self.ruling = Ruling(_STATUS[type(verdict)], who, verdict.reason)
+        return True
