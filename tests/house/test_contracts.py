@@ -31,7 +31,7 @@ PLANTED = [
     ("floors", "_state.py", "def late():\n    from haltable.loop import Loop"),
     ("floors", "loop.py", "import haltable.testing"),
     ("floors", "drawer.py", "import haltable.errors"),
-    ("circles", "errors.py", "import haltable.records"),
+    ("circles", "model.py", "import haltable.events"),
     (
         "breakers",
         "breakers/deadline.py",
