@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""A command's failure, as an exception that says what the command said last."""
+"""A command's failure, as an exception that says what the command said last.
+
+It carries the finished command as a value, and knows neither processes nor loops.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What a command that has ended leaves behind, as a value."""
+"""What a command that has ended leaves behind, as a value.
+
+It knows no process: whoever ran the command fills it in.
+"""
 
 from __future__ import annotations
 
