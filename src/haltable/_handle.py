@@ -77,7 +77,10 @@ class Handle(RunState):
         ruling = self.kernel.ruling
         if ruling is not None and ruling.status is Status.SUCCEEDED and self.stored_result is None:
             return self.kernel.result
-        return self.report.unwrap()
+        report = self.report
+        if not report.ok:
+            raise halted(report)  # Here, so that one frame less stands in the traceback.
+        return report.unwrap()
 
     def refuse_call(self) -> LoopInterrupt | LoopHalted:
         """Returns what a call that counts raises once the run has ended.

@@ -92,15 +92,11 @@ class Report(Generic[R_co]):
             ResultNotStored: if the key succeeded in an earlier run and its
                 result was not kept.
         """
-        self.raise_unless_ok()
+        if self.status is not Status.SUCCEEDED:
+            raise halted(self)
         if self.result_lost is not None:
             raise ResultNotStored(f"{self.name}: {self.result_lost}")
         return cast("R_co", self.result)
-
-    def raise_unless_ok(self) -> None:
-        """Raises the `LoopHalted` that fits, unless the loop succeeded."""
-        if self.status is not Status.SUCCEEDED:
-            raise halted(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the report as plain values, exceptions in words.
