@@ -244,6 +244,7 @@ class RunState(Reporting):
 
     def own_part(self, error: BaseException) -> tuple[bool, BaseException | None]:
         """Says whether this run interrupted its own body, and what else left the body then."""
+        rest: BaseException | None
         ours, rest = split_interrupt(error, self)
         if self.interrupted_by_us and rest is not None:
             # What we cancelled comes back as a cancellation, which the host's may be too.

@@ -146,10 +146,13 @@ def as_condition(value: object, argument: str) -> Condition:
             f"{argument}={value!r}: give a function of no argument or of the result, "
             "or a condition of haltable.conditions"
         )
+    if value is bool:
+        # It has a signature from 3.13 on, with a default that nobody means.
+        return Predicate(bool, takes_result=True)
     try:
         parameters = inspect.signature(value).parameters.values()
     except (TypeError, ValueError):
-        return Predicate(value, takes_result=True)  # A builtin without a signature: bool.
+        return Predicate(value, takes_result=True)  # A builtin without a signature.
     positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     required = [p for p in positional if p.default is p.empty]
     named = [p for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
