@@ -244,17 +244,14 @@ class RunState(Reporting):
 
     def own_part(self, error: BaseException) -> tuple[bool, BaseException | None]:
         """Says whether this run interrupted its own body, and what else left the body then."""
-        rest: BaseException | None
         ours, rest = split_interrupt(error, self)
-        if self.interrupted_by_us and rest is not None:
-            # What we cancelled comes back as a cancellation, which the host's may be too.
-            ours = True
-            if isinstance(rest, BaseExceptionGroup):
-                group = cast("BaseExceptionGroup[BaseException]", rest)
-                rest = group.split(lambda each: not isinstance(each, _NEVER_OURS))[1]
-            elif not isinstance(rest, _NEVER_OURS):
-                rest = None
-        return ours, rest
+        if not self.interrupted_by_us or rest is None:
+            return ours, rest
+        # What we cancelled comes back as a cancellation, which the host's may be too.
+        if isinstance(rest, BaseExceptionGroup):
+            group = cast("BaseExceptionGroup[BaseException]", rest)
+            return True, group.split(lambda each: not isinstance(each, _NEVER_OURS))[1]
+        return True, rest if isinstance(rest, _NEVER_OURS) else None
 
     def is_refused(self, error: BaseException) -> bool:
         """Whether an exception says that another run holds the key of this one."""
