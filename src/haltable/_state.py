@@ -251,7 +251,8 @@ class RunState(Reporting):
         if isinstance(rest, BaseExceptionGroup):
             group = cast("BaseExceptionGroup[BaseException]", rest)
             return True, group.split(lambda each: not isinstance(each, _NEVER_OURS))[1]
-        return True, rest if isinstance(rest, _NEVER_OURS) else None
+        kept: BaseException | None = rest if isinstance(rest, _NEVER_OURS) else None
+        return True, kept
 
     def is_refused(self, error: BaseException) -> bool:
         """Whether an exception says that another run holds the key of this one."""
