@@ -71,9 +71,12 @@ def prepare(
 
 def _marks(connection: sqlite3.Connection) -> tuple[int, int, int]:
     """Returns the application's number, the form's, and how many things the schema holds."""
+    # In one transaction, for another process may be making the file just now.
+    connection.execute("BEGIN")
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (form,) = connection.execute("PRAGMA user_version").fetchone()
     (things,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    connection.execute("COMMIT")
     return application, form, things
 
 
