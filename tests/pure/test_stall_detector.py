@@ -180,7 +180,7 @@ def test_the_newest_evidence_is_told():
     assert StallDetector(after=5, evidence=world.probe()).newest_evidence() is None
 
 
-# Looks ---------------------------------------------------------------------------------------------
+# Looks -------------------------------------------------------------------------------------------
 
 
 def test_looks_are_spaced():
@@ -237,7 +237,7 @@ def test_pauses_are_alive():
     assert (stalled(report), report.starts) == (61, 4)
 
 
-# Blindness ------------------------------------------------------------------------------------------
+# Blindness ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -321,7 +321,7 @@ def test_blind_from_the_start():
     assert stalled(report) == 5
 
 
-# Composed evidence -------------------------------------------------------------------------------------
+# Composed evidence -------------------------------------------------------------------------------
 
 
 def composed(world, evidence, steps):
@@ -403,7 +403,7 @@ def test_a_piece_out_of_sight_for_a_window_hides_nothing_more():
     assert (stalled(report), report.reason) == (7, "nothing new in a or b for 6 s")
 
 
-# Work that there is, or is not ----------------------------------------------------------------------------
+# Work that there is, or is not -------------------------------------------------------------------
 
 
 def test_seconds_without_work_do_not_count():
@@ -470,7 +470,7 @@ async def test_probes_and_work_may_be_async():
     assert (stalled(report), report.starts) == (5, 5)
 
 
-# Runs of one key ---------------------------------------------------------------------------------------------
+# Runs of one key ---------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -583,7 +583,7 @@ def test_a_detector_is_not_changed_by_its_runs(world):
     assert (detector.seen, detector.asked) == ({}, (-1.0,))
 
 
-# Putting it together -------------------------------------------------------------------------------------------
+# Putting it together -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("value", [0, -1, math.nan, math.inf, True, "5", None])
