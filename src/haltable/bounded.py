@@ -8,8 +8,21 @@ function it wraps; each call is a run of its own, so calls share nothing.
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
-from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, cast, overload
+from types import MethodType
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    ParamSpec,
+    Protocol,
+    Self,
+    TypeVar,
+    cast,
+    overload,
+)
 
 from typing_extensions import Unpack
 
@@ -48,7 +61,9 @@ class _FunctionLike(Generic[P, R]):
             setattr(self, name, getattr(function, name, None))
 
     def __reduce__(self) -> str:
-        name: str = getattr(self, "__qualname__", "")
+        name: str | None = getattr(self, "__qualname__", None)
+        if name is None:
+            raise TypeError(f"{self!r} cannot be pickled: what it decorates has no name")
         return name
 
     def __repr__(self) -> str:
@@ -151,24 +166,55 @@ class BoundedGenerator(_FunctionLike[P, R]):
 class _Bound:
     """A decorated function as a method: the instance goes first."""
 
-    __slots__ = ("__self__", "__wrapped__")
-
     def __init__(self, wrapped: Any, instance: object) -> None:
-        self.__wrapped__ = wrapped
+        self.__func__ = wrapped
         self.__self__ = instance
+        # The class has these of its own, so they would never be looked for further on.
+        self.__doc__ = wrapped.__doc__
+        self.__module__ = wrapped.__module__
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self.__wrapped__(self.__self__, *args, **kwargs)
+        return self.__func__(self.__self__, *args, **kwargs)
 
     def report(self, *args: Any, **kwargs: Any) -> Any:
         """Runs the loop and returns its report."""
-        return self.__wrapped__.report(self.__self__, *args, **kwargs)
+        return self.__func__.report(self.__self__, *args, **kwargs)
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        """The function's signature without the instance."""
+        return inspect.signature(MethodType(self.__func__, self.__self__))
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.__wrapped__, name)
+        return getattr(self.__func__, name)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, _Bound):
+            return NotImplemented
+        return self.__self__ is other.__self__ and self.__func__ is other.__func__
+
+    def __hash__(self) -> int:
+        return hash((id(self.__self__), self.__func__))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return getattr, (self.__self__, self.__func__.__name__)
 
     def __repr__(self) -> str:
-        return f"<{self.__wrapped__!r} of {self.__self__!r}>"
+        return f"<{self.__func__!r} of {self.__self__!r}>"
+
+
+if TYPE_CHECKING:
+    _AnyClassMethod = classmethod[Any, ..., Any]
+else:  # Only checkers can give it parameters.
+    _AnyClassMethod = classmethod
+
+
+class _ClassMethod(_AnyClassMethod):
+    """A class method whose report can be asked for, whatever the interpreter binds."""
+
+    def __get__(self, instance: Any, owner: type[Any] | None = None) -> Any:
+        decorated: Any = self.__func__
+        return decorated.__get__(type(instance) if owner is None else owner)
 
 
 class _Decorator(Protocol):
@@ -233,13 +279,14 @@ def bounded_loop(*breakers: Breaker, **options: Unpack[LoopOptions]) -> _Decorat
 
     def decorate(function: Any) -> Any:
         if isinstance(function, (classmethod, staticmethod)):
-            kind: Any = type(cast("object", function))
+            kind: Any = _ClassMethod if isinstance(function, classmethod) else staticmethod
             return kind(decorate(cast("Any", function).__func__))
         if not callable(function) or isinstance(function, type):
             raise ConfigurationError(f"@bounded_loop: {function!r} is no function")
         if is_generator(function):
             return BoundedGenerator[..., Any](function, loop)
-        loop.demand_success_condition(f"@bounded_loop on {function.__qualname__}")
+        name = getattr(function, "__qualname__", None) or repr(function)
+        loop.demand_success_condition(f"@bounded_loop on {name}")
         if is_async(function):
             return BoundedCoroutine[..., Any](function, loop)
         return Bounded[..., Any](function, loop)
