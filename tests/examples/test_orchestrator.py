@@ -59,8 +59,9 @@ def test_the_daemon_is_short():
 
 def test_a_daemon_that_is_killed_gives_no_try_back(tmp_path):
     """A broken task gets three tries in all, though the daemon died in the first of them."""
-    broken = write_task(
+    write_task(
         tmp_path,
+        "broken",
         """
         echo try >> tries
         [ $HALTABLE_STARTS = 1 ] && exec 3>begun && echo begun >&3 && read word < go
@@ -79,7 +80,7 @@ def test_a_daemon_that_is_killed_gives_no_try_back(tmp_path):
     second = start(tmp_path)
     screen, _ = second.communicate(timeout=PATIENCE)
     with SQLiteStore(tmp_path / "loops.db", create=False) as store:
-        state = Operator(store).show(broken)
+        state = Operator(store).show("broken")
 
     assert first.returncode == -signal.SIGKILL
     assert second.returncode == 0
@@ -88,12 +89,24 @@ def test_a_daemon_that_is_killed_gives_no_try_back(tmp_path):
     assert (state.starts, state.failures, state.crashes) == (3, 3, 1)
 
 
-def write_task(folder: Path, script: str) -> str:
-    """Lays out a folder with one task, and returns the task's name."""
-    (folder / "tasks").mkdir()
-    task = {"command": ["sh", "-c", script], "evidence": "out/*", "produces": "out/done"}
-    (folder / "tasks" / "broken.json").write_text(json.dumps(task))
-    return "broken"
+def test_daemons_share_a_folder(tmp_path):
+    """Four daemons over one new folder do each task's tries once, not four times."""
+    for name, end in (("good", "touch out/good"), ("broken", "exit 1")):
+        write_task(tmp_path, name, f"echo try >> {name}\n{end}")
+    daemons = [start(tmp_path) for _ in range(4)]
+    endings = [(daemon.communicate(timeout=PATIENCE)[1], daemon.returncode) for daemon in daemons]
+
+    assert endings == [("", 0)] * 4
+    assert (tmp_path / "good").read_text() == "try\n"
+    assert (tmp_path / "broken").read_text() == "try\n" * 3
+
+
+def write_task(folder: Path, name: str, script: str) -> None:
+    """Writes a task file, done when there is a file of its name in ``out``."""
+    for each in ("tasks", "out"):
+        (folder / each).mkdir(exist_ok=True)
+    task = {"command": ["sh", "-c", script], "evidence": "out/*", "produces": f"out/{name}"}
+    (folder / "tasks" / f"{name}.json").write_text(json.dumps(task))
 
 
 def heard(pipe: int) -> None:
