@@ -26,18 +26,28 @@ Change: TypeAlias = Callable[[LoopRecord], LoopRecord]
 
 @attrs.frozen(eq=False)
 class Draft:
-    """A write that is ready to be sent, as often as need be."""
+    """A write that is ready to be sent, as often as need be.
+
+    Args:
+        record: what is written.
+        value: its bytes.
+        expected: the version that it replaces.
+        serial: its number among the writes of its run.
+        settles: whether it tells how the last iteration ended.
+    """
 
     record: LoopRecord
     value: bytes
     expected: int
     serial: int
+    settles: bool
 
 
 class Book:
     """The record as this run last saw it, and its right to write it."""
 
     __slots__ = (
+        "_doubts",
         "_past",
         "_past_text",
         "charged_epoch",
@@ -46,6 +56,7 @@ class Book:
         "owner",
         "record",
         "serial",
+        "settled_late",
         "standing",
         "version",
         "written_at",
@@ -66,8 +77,17 @@ class Book:
         self.standing = Standing.MINE
         #: When this run last wrote, by its own clock.
         self.written_at = 0.0
+        #: Whether a write of which nothing was known has settled the last iteration after all.
+        self.settled_late = False
+        #: Writes that were sent, if an interruption let it come to that, and never answered.
+        self._doubts: tuple[Draft, ...] = ()
         self._past: Past | None = None
         self._past_text = ""
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether a write of this run may have been done without its knowing."""
+        return bool(self._doubts)
 
     @property
     def claimed(self) -> bool:
@@ -80,8 +100,8 @@ class Book:
         self.record = absent if entry is None else decode_loop(entry.value)
         self.standing = Standing.MINE
 
-    def draft(self, change: Change) -> Draft:
-        """Applies a change to the record that is there."""
+    def draft(self, change: Change, *, settles: bool) -> Draft:
+        """Applies a change to the record that is there; in doubt until it is known to be done."""
         record = change(self.record)
         if record.past is not self._past:
             self._past, self._past_text = record.past, encode_past(record.past)
@@ -89,15 +109,16 @@ class Book:
         # so that every write of this run can be told from any other.
         self.serial += 1
         value = encode_loop(record, self._past_text, self.owner.token, self.serial)
-        return Draft(record, value, self.version, self.serial)
+        draft = Draft(record, value, self.version, self.serial, settles)
+        self._doubts += (draft,)
+        return draft
 
     def accepted(self, draft: Draft, version: int, now: float) -> None:
         """Notes that a write was done."""
         self.record = draft.record
         self.version = version
         self.written_at = now
-        self._note_charge(draft)
-        self.closed = draft.record.running is None
+        self._note(draft)
 
     def compare(self, entry: Entry | None, draft: Draft | None = None) -> bool:
         """Takes in what the store holds instead of what was expected.
@@ -111,13 +132,12 @@ class Book:
             was lost.
         """
         record = None if entry is None else decode_loop(entry.value)
-        done = (
-            record is not None
-            and draft is not None
-            and is_written(record, token=self.owner.token, serial=draft.serial)
-        )
-        if done and draft is not None:
-            self._note_charge(draft)
+        written = None if record is None else self._own(record)
+        if written is None:
+            self._doubts = ()
+        else:
+            self._note(written)
+            self.settled_late = written is not draft and written.settles
         self.standing = standing(
             record,
             token=self.owner.token,
@@ -127,9 +147,18 @@ class Book:
         self.version = 0 if entry is None else entry.version
         if record is not None:
             self.record = record
-        return done
+        return written is not None and written is draft
 
-    def _note_charge(self, draft: Draft) -> None:
+    def _own(self, record: LoopRecord) -> Draft | None:
+        token = self.owner.token
+        newest_first = reversed(self._doubts)
+        return next(
+            (d for d in newest_first if is_written(record, token=token, serial=d.serial)), None
+        )
+
+    def _note(self, draft: Draft) -> None:
+        self._doubts = ()
         running = draft.record.running
+        self.closed = running is None
         if running is not None and running.owner.token == self.owner.token:
             self.charged_epoch, self.charged_starts = draft.record.epoch, draft.record.starts

@@ -27,13 +27,20 @@ _STALE_READS = 8
 
 
 def extended(run: RunState) -> bool:
-    """Says whether an operator has extended the key since this run last looked."""
+    """Says whether an operator has extended the key since this run last looked.
+
+    A store fault here ends the run.
+    """
     book = run.keyed_book()
     extension = book.record.extension
-    with ports.locked(run):
-        entry = ports.read(run, run.store_key)
-        if entry is not None and entry.version != book.version:
-            book.compare(entry)
+    try:
+        with ports.locked(run):
+            entry = ports.read(run, run.store_key)
+            if entry is not None and entry.version != book.version:
+                book.compare(entry)
+    except StoreError as error:
+        fail(run, error)
+        return False
     return book.standing is MINE and book.record.extension > extension
 
 
@@ -74,8 +81,8 @@ def admitted(run: RunState) -> bool:
 
 def refused(run: RunState, ruling: Ruling) -> bool:
     """Ends a run that may not start; nothing is written."""
-    run.refuse(ruling)
     ports.forget(run)
+    run.refuse(ruling)
     return False
 
 
@@ -104,7 +111,6 @@ def keep(run: RunState, change: Change) -> bool:
     """Sends a write of a claim that stands; False if it does not, and the run ended over it."""
     standing = put(run, change)
     if standing is MINE:
-        run.unsettled = None
         return True
     run.bow_to(standing)
     close(run)
@@ -119,18 +125,18 @@ def close(run: RunState, wait: float = 0.0) -> None:
     if book is None:
         run.end(durable=False)
         return
-    durable = True
+    durable, extension = True, run.kernel.counts.extension
     try:
         if book.claimed and book.standing is MINE:
             store_apart(run)
         while run.owes_a_write:
-            standing = put(run, run.closing(run.now(), wait), despite=run.overruled)
+            standing = put(run, run.closing(run.now(), wait, extension), despite=run.overruled)
             if standing is MINE:
                 break
             durable = False
             if book.claimed:
                 durable = run.bow_to(standing)
-            elif not admitted(run):
+            elif run.owes_a_write and not admitted(run):
                 return
         else:
             durable = book.claimed or run.kernel.ruling.status is Status.OPEN
@@ -148,11 +154,18 @@ def fail(run: RunState, error: StoreError) -> None:
     run.end(durable=False)
 
 
-def put(run: RunState, change: Change, *, despite: frozenset[Standing] = frozenset()) -> Standing:
+def put(
+    run: RunState,
+    change: Change,
+    *,
+    despite: frozenset[Standing] = frozenset(),
+    settles: bool = True,
+) -> Standing:
     """Applies a change to the run's record; says how the claim stands.
 
     Anything but MINE means that nothing was written.  ``despite`` names the
-    standings over which the change is written all the same.
+    standings over which the change is written all the same, ``settles`` says
+    whether it tells how the last iteration ended.
 
     Raises:
         StoreError: if the store failed, or it is unknown whether it wrote.
@@ -168,20 +181,30 @@ def put(run: RunState, change: Change, *, despite: frozenset[Standing] = frozens
                 return MINE
             if book.standing is not MINE and book.standing not in despite:
                 return book.standing
-            draft = book.draft(change)
+            if book.settled_late:
+                run.unsettled, book.settled_late = None, False
+            moment = run.now()
+            draft = book.draft(change, settles=settles)
             reply = send(run, draft)
             if isinstance(reply, Entry):
-                book.accepted(draft, reply.version, run.now())
-                return MINE
+                book.accepted(draft, reply.version, moment)
+                return done(run, draft)
             found = reply.current
             if found is None or found.version <= draft.expected:
                 # What came with the refusal may be older than the refusal itself.
                 found = ports.read(run, run.store_key)
             if book.compare(found, draft):
-                return MINE
+                return done(run, draft)
             if not book.claimed:
                 return book.standing
     raise StoreError(f"{run.label}: the store refused {_STALE_READS} writes in a row")
+
+
+def done(run: RunState, draft: Draft) -> Standing:
+    """Notes that a write told how the last iteration ended, if it did."""
+    if draft.settles:
+        run.unsettled = None
+    return MINE
 
 
 def send(run: RunState, draft: Draft) -> Entry | Conflict:
@@ -220,13 +243,14 @@ def store_apart(run: RunState) -> bool:
 def watch(run: RunState) -> None:
     """Looks at the record of a run whose body or pause is long, and renews its lease.
 
-    A store fault here is no verdict: the next look tries again, and the next
-    write of the run itself says what is to be said.
+    A fault here is no verdict, and must not end the watching of other runs: the
+    next look tries again, and the next write of the run itself says what is to
+    be said.
     """
-    book, now = run.keyed_book(), run.now()
-    if run.finished or not book.claimed or now - book.written_at < INTERVAL:
-        return
     try:
+        book, now = run.keyed_book(), run.now()
+        if run.finished or not book.claimed or now - book.written_at < INTERVAL:
+            return
         with ports.locked(run):
             entry = ports.read(run, run.store_key)
             if entry is None or entry.version != book.version:
@@ -235,6 +259,6 @@ def watch(run: RunState) -> None:
         if standing is not MINE:
             run.ask_to_stop(run.ruling_for(standing), interrupting=True)
         elif run.renewal_due(now):
-            put(run, run.renewing(now))
-    except StoreError as error:
+            put(run, run.renewing(now), settles=False)
+    except Exception as error:
         run.note_blind_watch(error)

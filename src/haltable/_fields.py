@@ -7,6 +7,7 @@ that build on this one.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -82,6 +83,8 @@ class RunFields:
     #: Interrupts the running body; None where the mode cannot.
     interrupter: Callable[[], None] | None = None
     interrupted_by_us: bool = False
+    #: The moment at which an interrupted run stops waiting for its store.
+    shelter_end: float = math.inf
 
     # Its record, if it has a key.
     book: Book | None = None

@@ -91,6 +91,7 @@ async def breathe(run: RunState) -> None:
 
 def sheltered(run: RunState) -> AbstractContextManager[object]:
     """Returns the shelter in which the end of an interrupted run is written down."""
+    run.shelter_end = anyio.current_time() + run.settings.grace
     return anyio.move_on_after(run.settings.grace, shield=True)
 
 
@@ -210,7 +211,7 @@ async def _protected(run: RunState, call: Callable[[], Awaitable[T]]) -> T:
             try:
                 await done.wait()
             except anyio.get_cancelled_exc_class():
-                shield.deadline = anyio.current_time() + run.settings.grace
+                shield.deadline = min(anyio.current_time() + run.settings.grace, run.shelter_end)
                 raise
     except BaseExceptionGroup as group_error:
         # What interrupts the whole program comes out of the child as it went in.

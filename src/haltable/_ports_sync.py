@@ -116,7 +116,8 @@ def rest(run: RunState, seconds: float) -> None:
 
 def new_book(run: RunState, look: Callable[[RunState], None]) -> Book:
     """Returns the book of a run that begins, under a token of its own, and has it looked at."""
-    book = Book(_owner.new_owner(), new_record(run.label))
+    # Complete before the watcher can look.
+    book = run.book = Book(_owner.new_owner(), new_record(run.label))
     run.lock = threading.Lock()
     _watch.shared.add(book.owner.token, functools.partial(look, run))
     return book

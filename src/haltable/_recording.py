@@ -28,6 +28,7 @@ NAMESPACE = "haltable"
 _NOT_OURS = (Standing.TAKEN, Standing.ENDED, Standing.FORKED)
 
 
+_EXTENDED = Ruling(Status.OPEN, "operator", "the key was extended while the run was ending")
 _PLAIN_RULINGS = {
     Standing.FORKED: Ruling(Status.OPEN, "run", "this is a forked copy; its parent runs the key"),
     Standing.LOST: Ruling(Status.TRIPPED, "store", "lost state: the record this run wrote is gone"),
@@ -55,12 +56,12 @@ class Recording(RunFields):
     def charging(self, moment: float) -> Change:
         """Returns the write that ends the last iteration and charges the next."""
         book, lease = self.keyed_book(), self.settings.lease
-        outcome, elapsed = self.unsettled, self.kernel.elapsed(moment)
+        elapsed = self.kernel.elapsed(moment)
         self.verb_at = moment
 
         def charge(record: LoopRecord) -> LoopRecord:
-            if outcome is not None:
-                record = ledger.settled(record, outcome, elapsed=elapsed)
+            if self.unsettled is not None:
+                record = ledger.settled(record, self.unsettled, elapsed=elapsed)
             record = ledger.charged(record, book.owner, lease=lease, elapsed=elapsed)
             return self._with_past(record)
 
@@ -69,10 +70,10 @@ class Recording(RunFields):
     def pausing(self, moment: float, wait: float) -> Change:
         """Returns the write that ends the last iteration and keeps the key for the next."""
         book, lease = self.keyed_book(), self.settings.lease
-        outcome, elapsed = self.unsettled, self.kernel.elapsed(moment)
+        elapsed = self.kernel.elapsed(moment)
 
         def pause(record: LoopRecord) -> LoopRecord:
-            record = ledger.settled(record, outcome, elapsed=elapsed, wait=wait)
+            record = ledger.settled(record, self.unsettled, elapsed=elapsed, wait=wait)
             return self._with_past(ledger.held(record, book.owner, lease=lease, pausing=True))
 
         return pause
@@ -91,37 +92,50 @@ class Recording(RunFields):
 
     def releasing(self, moment: float, wait: float = 0.0) -> Change:
         """Returns the write that ends the last iteration and gives the key back."""
-        outcome, elapsed = self.unsettled, self.kernel.elapsed(moment)
+        elapsed = self.kernel.elapsed(moment)
 
         def release(record: LoopRecord) -> LoopRecord:
-            record = ledger.settled(record, outcome, elapsed=elapsed, wait=wait)
+            record = ledger.settled(record, self.unsettled, elapsed=elapsed, wait=wait)
             return self._with_past(ledger.released(record))
 
         return release
 
-    def judging(self, moment: float, ruling: Ruling) -> Change:
-        """Returns the write that ends the last iteration and makes the key terminal."""
-        outcome, elapsed = self.unsettled, self.kernel.elapsed(moment)
+    def judging(self, moment: float, ruling: Ruling, extension: int) -> Change:
+        """Returns the write that ends the last iteration and makes the key terminal.
+
+        Unless an operator has extended the key since a breaker opened over its
+        counts: then the key is given back, for the next start to go on.
+        """
+        elapsed = self.kernel.elapsed(moment)
         result, lost = (
             _as_json(self.kernel.result) if ruling.status is Status.SUCCEEDED else (None, None)
         )
 
         def judge(record: LoopRecord) -> LoopRecord:
-            if outcome is not None:
-                record = ledger.settled(record, outcome, elapsed=elapsed)
+            if self.unsettled is not None:
+                record = ledger.settled(record, self.unsettled, elapsed=elapsed)
             record = self._with_past(record)
+            if ruling.status is Status.TRIPPED and record.extension > extension:
+                self.kernel.ruling = _EXTENDED
+                return ledger.released(record)
             past = attrs.evolve(record.past, result=result, result_lost=lost)
             return ledger.judged(attrs.evolve(record, past=past), ruling, elapsed=elapsed)
 
         return judge
 
-    def closing(self, moment: float, wait: float) -> Change:
-        """Returns the run's last write, by how it ends."""
+    def closing(self, moment: float, wait: float, extension: int) -> Change:
+        """Returns the run's last write, by how it ends.
+
+        Args:
+            moment: now.
+            wait: seconds before which the next start is too early.
+            extension: the starts that operators had added when the verdict fell.
+        """
         ruling = self.kernel.ruling
         if Standing.RESET in self.overruled:
             return ledger.released  # Counts of another epoch are not ours to touch.
         if ruling is not None and ruling.status.terminal:
-            return self.judging(moment, ruling)
+            return self.judging(moment, ruling, extension)
         return self.releasing(moment, wait)
 
     @property
@@ -133,7 +147,7 @@ class Recording(RunFields):
         book = self.keyed_book()
         if book.claimed:
             return book.standing not in _NOT_OURS
-        return ruling.status.terminal
+        return ruling.status.terminal or book.in_doubt
 
     @property
     def tripped_while_charged(self) -> bool:

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: MIT
+"""P9: what interrupts the whole program goes through a run at any point of it, and costs little."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+
+import pytest
+
+from haltable import MemoryStore, Operator
+from haltable._watch import shared
+from tests.faults.points import (
+    BODY,
+    CAP,
+    EFFECT,
+    KEY,
+    PAUSE_POINTS,
+    POINTS,
+    STEP_POINTS,
+    PointedStore,
+    Points,
+    bare_loop,
+    finish,
+    pointed_loop,
+)
+
+WAYS = {
+    **dict.fromkeys(["run", "for", "wrap", "tick"], PAUSE_POINTS),
+    **dict.fromkeys(["arun on asyncio", "arun on trio"], PAUSE_POINTS),
+    **dict.fromkeys(["step", "astep on asyncio", "astep on trio"], STEP_POINTS),
+}
+
+
+class Life:
+    """A key in memory, a run of which is interrupted at one pass of a point."""
+
+    def __init__(self, way, number, interrupt):
+        self.way, self.interrupt = way, interrupt
+        self.inner = MemoryStore()
+        self.passed = []
+        self.bodies = self.raised = 0
+        self.points = Points(number, act=self.act, note=self.passed.append)
+        self.loop = pointed_loop(self.points, PointedStore(self.inner, self.points))
+
+    def act(self):
+        raise self.interrupt
+
+    def body(self):
+        self.bodies += 1
+        self.points.at(BODY)
+        self.points.at(EFFECT)
+        self.points.at("body ends")
+        if self.bodies % 2:
+            self.raised += 1
+            raise ValueError("every other one fails")
+
+    def plain_body(self):
+        self.bodies += 1
+
+    @property
+    def state(self):
+        return Operator(self.inner).show(KEY)
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
+@pytest.mark.parametrize("way", WAYS)
+def test_interrupted_at_every_pass_of_every_point(way, kind):
+    """P9: it leaves as it came, counts as no failure, and the key is free for the next start."""
+    interrupted_at = set()
+    for number in itertools.count(1):
+        life = Life(way, number, kind("from outside"))
+        with contextlib.suppress(kind):
+            finish(life.loop, way, life.body)
+            break
+        point = life.passed[number - 1]
+        interrupted_at.add(point)
+        # Between `for` and `with iteration:` it looks like a `break`, and says so.
+        breaks = way == "for" and (point == "clock read" or kind is GeneratorExit)
+        check(life, f"pass {number}, {point}", breaks=breaks)
+
+    assert POINTS | WAYS[way] <= interrupted_at
+
+
+def check(life, where, *, breaks):
+    """Holds what an interrupted run left behind against what was counted outside."""
+    assert not shared.tokens(), where
+    bodies, raised = life.bodies, life.raised
+    report = finish(bare_loop(life.inner), life.way, life.plain_body)
+    state = life.state
+    assert (report.status, state.starts) == ("tripped", CAP), where
+    assert state.crashes == 0, where
+    assert state.failures <= raised + breaks, where
+    assert CAP - 1 <= life.bodies <= CAP, where
+    assert bodies <= CAP

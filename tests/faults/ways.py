@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: MIT
+"""Every way into a keyed loop, behind one signature, so that one test holds for all.
+
+A way takes a loop and a plain body, goes on until the run ends, and returns the
+report.  A step goes on until its key has ended or something went wrong.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+
+from haltable import Loop, LoopHalted, Report
+
+__all__ = ["ASYNC", "NO_TIME", "SYNC", "Body", "Way"]
+
+#: Seconds that have passed before anybody could ask.
+NO_TIME = 1e-6
+Body = Callable[[], object]
+Way = Callable[[Loop, Body], Report[Any]]
+
+
+def by_run(loop: Loop, body: Body) -> Report[Any]:
+    return loop.run(body)
+
+
+def by_step(loop: Loop, body: Body) -> Report[Any]:
+    while True:
+        report = loop.step(body)
+        if _is_over(report):
+            return report
+
+
+def by_for(loop: Loop, body: Body) -> Report[Any]:
+    run = loop.start()
+    with contextlib.suppress(LoopHalted):
+        for iteration in run:
+            with iteration:
+                body()
+    return run.report
+
+
+def by_wrap(loop: Loop, body: Body) -> Report[Any]:
+    run = loop.start()
+    with contextlib.suppress(LoopHalted), run:
+        tool = run.wrap(body)
+        while True:
+            with contextlib.suppress(ValueError):
+                tool()
+    return run.report
+
+
+def by_tick(loop: Loop, body: Body) -> Report[Any]:
+    run = loop.start()
+    with contextlib.suppress(LoopHalted), run:
+        while True:
+            run.tick()
+            with contextlib.suppress(ValueError):
+                body()
+    return run.report
+
+
+async def by_arun(loop: Loop, body: Body) -> Report[Any]:
+    async def work() -> object:
+        await anyio.lowlevel.checkpoint()
+        return body()
+
+    return await loop.arun(work)
+
+
+async def by_astep(loop: Loop, body: Body) -> Report[Any]:
+    async def work() -> object:
+        await anyio.lowlevel.checkpoint()
+        return body()
+
+    while True:
+        report = await loop.astep(work)
+        if _is_over(report):
+            return report
+
+
+async def by_async_for(loop: Loop, body: Body) -> Report[Any]:
+    run = loop.start()
+    with contextlib.suppress(LoopHalted):
+        async for iteration in run:
+            with iteration:
+                await anyio.lowlevel.checkpoint()
+                body()
+    return run.report
+
+
+async def by_async_wrap(loop: Loop, body: Body) -> Report[Any]:
+    async def work() -> object:
+        await anyio.lowlevel.checkpoint()
+        return body()
+
+    run = loop.start()
+    with contextlib.suppress(LoopHalted):
+        async with run:
+            tool = run.wrap(work)
+            while True:
+                with contextlib.suppress(ValueError):
+                    await tool()
+    return run.report
+
+
+def _is_over(report: Report[Any]) -> bool:
+    # A wait that is over by now is no reason to stop.
+    waits = (report.retry_after or 0) > NO_TIME
+    return report.status.terminal or report.breaker != "run" or waits
+
+
+def _on(backend: str, way: Callable[[Loop, Body], Any]) -> Way:
+    def carried(loop: Loop, body: Body) -> Report[Any]:
+        report: Report[Any] = anyio.run(way, loop, body, backend=backend)
+        return report
+
+    return carried
+
+
+#: By name; what is async runs on an event loop of its own.
+SYNC: dict[str, Way] = {
+    "run": by_run,
+    "step": by_step,
+    "for": by_for,
+    "wrap": by_wrap,
+    "tick": by_tick,
+}
+ASYNC: dict[str, Way] = {
+    f"{name} on {backend}": _on(backend, way)
+    for backend in ("asyncio", "trio")
+    for name, way in {
+        "arun": by_arun,
+        "astep": by_astep,
+        "async for": by_async_for,
+        "async wrap": by_async_wrap,
+    }.items()
+}
