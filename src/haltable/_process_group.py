@@ -17,7 +17,6 @@ import math
 import os
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -26,15 +25,24 @@ from typing import Self, overload
 
 import attrs
 
-from haltable.errors import ConfigurationError
+from haltable.errors import ConfigurationError, HaltableError
 
-__all__ = ["SETTLE", "ProcessGroup", "checked", "is_alive", "pauses", "signal_group"]
+__all__ = [
+    "SETTLE",
+    "ProcessGroup",
+    "check_statuses",
+    "checked",
+    "is_alive",
+    "pauses",
+    "signal_group",
+]
 
 #: Seconds that the kernel gets to carry out a KILL.
 SETTLE = 1.0
 #: Seconds between two looks at a process: the first pause, doubled up to the last.
 _SHORTEST, _LONGEST = 0.001, 0.05
-_DEAD = (b"Z", b"X", b"x")
+#: Where Linux shows processes, and the states of those that are dead.
+_PROC, _DEAD = Path("/proc"), (b"Z", b"X", b"x")
 
 
 def checked(argv: Sequence[str | os.PathLike[str]], caller: str) -> tuple[str, ...]:
@@ -72,6 +80,7 @@ class ProcessGroup:
 
     Raises:
         OSError: on entering, if it cannot be started.
+        HaltableError: on entering, if its status could not be known.
     """
 
     argv: Sequence[str]
@@ -80,26 +89,28 @@ class ProcessGroup:
     cwd: str | None = attrs.field(default=None, kw_only=True)
     env: Mapping[str, str] | None = attrs.field(default=None, kw_only=True)
     _process: subprocess.Popen[bytes] | None = attrs.field(default=None, init=False)
-    _fault: Exception | None = attrs.field(default=None, init=False)
-    _tried: threading.Event = attrs.field(factory=threading.Event, init=False)
 
     def __enter__(self) -> Self:
-        # A signal's exception, or another thread's, that comes while the child
-        # is being born would lose it before anybody knows its number.  A thread
-        # of its own hears of neither.
-        birth = threading.Thread(target=self._start, name=f"start {self.argv[0]}")
+        check_statuses()
+        before = _children()
         try:
-            birth.start()
-            birth.join()
-        except RuntimeError:
-            raise  # No thread could be made, and so no child.
+            with Path(os.devnull).open("rb") as nothing:
+                self._process = subprocess.Popen(
+                    self.argv,
+                    stdin=nothing,
+                    stdout=self.output,
+                    stderr=self.output,
+                    cwd=self.cwd,
+                    env=self.env,
+                    start_new_session=True,
+                )
         except BaseException:
-            self._tried.wait()
-            birth.join()
-            self._end()
+            # What a signal or another thread raises here may come when the child
+            # is born and nobody has been told its number yet.
+            for newborn in _children() - before:
+                signal_group(newborn, signal.SIGKILL)
+                os.waitpid(newborn, 0)
             raise
-        if self._fault is not None:
-            raise self._fault
         return self
 
     def __exit__(
@@ -129,22 +140,6 @@ class ProcessGroup:
             time.sleep(pause)
         return self.status
 
-    def _start(self) -> None:
-        try:
-            self._process = subprocess.Popen(
-                self.argv,
-                stdin=subprocess.DEVNULL,
-                stdout=self.output,
-                stderr=self.output,
-                cwd=self.cwd,
-                env=self.env,
-                start_new_session=True,
-            )
-        except Exception as fault:
-            self._fault = fault
-        finally:
-            self._tried.set()
-
     def _end(self) -> None:
         if self._process is None:
             return
@@ -172,6 +167,16 @@ class ProcessGroup:
         )
 
 
+def check_statuses() -> None:
+    """Raises `HaltableError` if this process cannot learn how its children end."""
+    # The kernel then forgets them, and every failure would be read as a success.
+    if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+        raise HaltableError(
+            "SIGCHLD is ignored in this process, so that no child's status is kept; "
+            "set it to signal.SIG_DFL"
+        )
+
+
 def pauses(seconds: float, now: Callable[[], float]) -> Iterator[float]:
     """Yields how long to pause before each next look, until the seconds have passed."""
     deadline, pause = now() + seconds, _SHORTEST
@@ -194,13 +199,20 @@ def signal_group(group: int, number: int) -> bool:
     return True
 
 
+def _children() -> set[int]:
+    """Returns the children of this very thread, as far as the system can say."""
+    try:
+        return {int(pid) for pid in (_PROC / "thread-self/children").read_text().split()}
+    except FileNotFoundError:
+        return set()
+
+
 def _has_living_member(group: int) -> bool:
     # An orphan that has died is a member until init reaps it, and in many a
     # container that is late or never.  Where /proc cannot tell, it counts.
-    processes = Path("/proc")
-    if not (processes / "self").exists():
+    if not (_PROC / "self").exists():
         return True
-    return any(_lives_in(group, process) for process in processes.glob("[0-9]*"))
+    return any(_lives_in(group, process) for process in _PROC.glob("[0-9]*"))
 
 
 def _lives_in(group: int, process: Path) -> bool:

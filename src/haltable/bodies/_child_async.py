@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, asynccontextmanager
 import anyio
 from anyio.abc import Process, TaskGroup
 
-from haltable._process_group import SETTLE, is_alive, pauses, signal_group
+from haltable._process_group import SETTLE, check_statuses, is_alive, pauses, signal_group
 from haltable.bodies._excerpt import Excerpt
 from haltable.bodies._pipe import Pipe
 
@@ -37,7 +37,9 @@ async def run(
 
     Raises:
         OSError: if it cannot be started.
+        HaltableError: if its status could not be known.
     """
+    check_statuses()
     with Pipe() as pipe:
         opening = functools.partial(
             anyio.open_process,

@@ -38,6 +38,7 @@ def run(
 
     Raises:
         OSError: if it cannot be started.
+        HaltableError: if its status could not be known.
     """
     with (
         Pipe() as pipe,
