@@ -248,11 +248,11 @@ class RunState(Reporting):
         if not self.interrupted_by_us or rest is None:
             return ours, rest
         # What we cancelled comes back as a cancellation, which the host's may be too.
+        left: BaseException = rest
         if isinstance(rest, BaseExceptionGroup):
             group = cast("BaseExceptionGroup[BaseException]", rest)
             return True, group.split(lambda each: not isinstance(each, _NEVER_OURS))[1]
-        kept: BaseException | None = rest if isinstance(rest, _NEVER_OURS) else None
-        return True, kept
+        return True, left if _is_never_ours(left) else None
 
     def is_refused(self, error: BaseException) -> bool:
         """Whether an exception says that another run holds the key of this one."""
@@ -306,3 +306,7 @@ class RunState(Reporting):
     def chance(self) -> Callable[[], float]:
         """The source of the jitter."""
         return random.random
+
+
+def _is_never_ours(error: BaseException) -> bool:
+    return isinstance(error, _NEVER_OURS)
