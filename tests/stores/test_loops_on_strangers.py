@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: MIT
+"""Keyed loops run on stores that hosts wrote, over real servers, as on ours."""
+
+from __future__ import annotations
+
+import uuid
+from contextlib import asynccontextmanager
+
+import anyio
+import pytest
+
+from haltable import ExitCondition, IterationCap, Loop, LoopBusy, Operator, Status
+from haltable.conditions import never
+from tests.stores.strangers.postgres import PostgresStore
+from tests.stores.strangers.postgres_async import AsyncPostgresStore
+from tests.stores.strangers.valkey import ValkeyStore
+from tests.stores.strangers.valkey_anyio import AnyioValkeyStore
+from tests.stores.strangers.valkey_async import AsyncValkeyStore
+
+
+@pytest.fixture(params=[(ValkeyStore, "valkey_socket"), (PostgresStore, "postgres_url")])
+def store(request):
+    """A synchronous store over a real server."""
+    kind, server = request.param
+    store = kind(request.getfixturevalue(server))
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def address(request, server):
+    """Where the server of this test listens."""
+    return request.getfixturevalue(server)
+
+
+@asynccontextmanager
+async def opened(kind, address):
+    """Opens an async store, and closes it."""
+    store = await kind.connect(address) if kind is AsyncPostgresStore else kind(address)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+ASYNC = [
+    pytest.param(AnyioValkeyStore, "valkey_socket", "asyncio", id="valkey-asyncio"),
+    pytest.param(AnyioValkeyStore, "valkey_socket", "trio", id="valkey-trio"),
+    pytest.param(AsyncValkeyStore, "valkey_socket", "asyncio", id="redis.asyncio"),
+    pytest.param(AsyncPostgresStore, "postgres_url", "asyncio", id="postgres-asyncio"),
+]
+
+
+def failing_loop(store, key):
+    """A loop whose body may fail three times."""
+    return Loop(IterationCap(9), ExitCondition(success=never), key=key, store=store)
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_sync_stranger_carries_an_async_loop(store, backend):
+    """Three failures are three starts on a host's own store, and the fourth run is refused."""
+    key = f"orders-{uuid.uuid4()}"
+    tries = []
+
+    async def body():
+        tries.append(1)
+        raise OSError("the printer is out of paper")
+
+    first = anyio.run(failing_loop(store, key).arun, body, backend=backend)
+    second = anyio.run(failing_loop(store, key).arun, body, backend=backend)
+    state = Operator(store).show(key)
+
+    assert (first.status, first.starts, second.ran) == (Status.TRIPPED, 3, False)
+    assert (len(tries), state.starts, state.status) == (3, 3, Status.TRIPPED)
+
+
+@pytest.mark.parametrize(("kind", "server", "backend"), ASYNC)
+def test_an_async_stranger_carries_an_async_loop(kind, address, backend):
+    """Counts, verdict and result are one record on a host's own async store."""
+    key = f"orders-{uuid.uuid4()}"
+    tries = []
+
+    async def body(iteration):
+        tries.append(iteration.fence)
+        if iteration.starts < 3:
+            raise OSError("not yet")
+        iteration.done({"order": 7})
+
+    async def main():
+        async with opened(kind, address) as store:
+            loop = Loop(IterationCap(9), key=key, store=store)
+            return await loop.arun(body), await loop.arun(body)
+
+    first, second = anyio.run(main, backend=backend)
+
+    assert (first.unwrap(), second.unwrap(), second.ran) == ({"order": 7}, {"order": 7}, False)
+    assert len(tries) == 3
+    assert tries == sorted(set(tries))
+
+
+@pytest.mark.parametrize(("kind", "server", "backend"), ASYNC)
+def test_an_async_stranger_lets_one_run_in(kind, address, backend):
+    """A second run of a key that is being run is told who runs it, and runs nothing."""
+    key = f"orders-{uuid.uuid4()}"
+    refusals = []
+
+    async def main():
+        async with opened(kind, address) as store:
+            loop = Loop(IterationCap(2), key=key, store=store)
+
+            async def body(iteration):
+                try:
+                    await loop.arun(body)
+                except LoopBusy as busy:
+                    refusals.append(busy.key)
+                if iteration.starts == 2:
+                    iteration.done()
+
+            return await loop.arun(body)
+
+    report = anyio.run(main, backend=backend)
+
+    assert (report.status, report.starts) == (Status.SUCCEEDED, 2)
+    assert refusals == [key, key]
