@@ -200,7 +200,7 @@ def finish(run: RunState, *, last: bool, each_asked: bool = False) -> Step:
         kernel.hear(asked, answer, run)
     step = kernel.decide(moment, run, run.chance, last=last)
     if step is HALT and run.tripped_while_charged and extended(run):
-        step = kernel.reconsider(run.keyed_book().record, moment, run)
+        step = kernel.reconsider(run.keyed_book().record, moment, run, run.chance)
     run.tell_warnings()
     if run.book is not None and not run.remember():
         step = kernel.resume(moment, run)

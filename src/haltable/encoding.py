@@ -184,7 +184,10 @@ def opened(value: bytes) -> dict[str, Any]:
         )
     if parts[2] != b"%08x" % zlib.crc32(parts[3]):
         raise RecordError("the stored record is damaged: its checksum does not match")
-    data: object = json.loads(parts[3])
+    try:
+        data: object = json.loads(parts[3])
+    except ValueError as error:
+        raise RecordError(f"the stored record is no JSON: {error}") from error
     if not isinstance(data, dict):
         raise RecordError("the stored record is not a JSON object")
     return cast("dict[str, Any]", data)

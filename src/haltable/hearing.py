@@ -38,7 +38,7 @@ class Hearing(Counting):
         breaker, verdict = asked.breaker, asked.verdict
         if verdict is not None and answer.fault is None:
             if answer.value:
-                self._words += ((breaker.name, verdict),)
+                self._note(breaker, verdict)
                 self._quiet_starts = 0
             return
         ended = self.outcome is not None

@@ -24,6 +24,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 
+from haltable.breaker import Breaker
 from haltable.counting import RETURNED
 from haltable.errors import in_words
 from haltable.hearing import Hearing
@@ -185,37 +186,27 @@ class Kernel(Hearing):
             last: whether nobody has asked for another iteration yet, so that
                 whether it may start is not decided.
         """
-        outcome, counts = self.outcome, self.counts
         self._at = now
         self._heard = self._words
-        if outcome is not None:
-            if outcome is not RETURNED or counts.row or counts.slips:
-                self.counts = settled(counts, outcome, elapsed=now - self.origin)
-            self._weigh_claim()
-            self._facts = None
-            if self._speakable(now):
-                iteration = self._ended(verbs)
-                for breaker in self.plan.afters:
-                    self._call(breaker, breaker.after, iteration)
-        if self._rule():
+        self._end(now, verbs, self.plan.afters)
+        if self._rule() or (not last and self._look_ahead(now, verbs) is HALT):
             return HALT
-        if not last and self._look_ahead(now, verbs) is HALT:
-            return HALT
-        delay = self.plan.delay
-        if delay is None or outcome is None:
-            return GO
-        pause = delay.seconds(slips=self.counts.slips, chance=chance())
-        end = min(self.origin + self.plan.time_limit, self.outer_end)
-        self.pause = min(pause, max(0.0, end - now))
-        return PAUSE if self.pause > 0 else GO
+        return self._pace(now, chance)
 
-    def reconsider(self, record: LoopRecord, now: float, verbs: Verbs | None) -> Step:
+    def reconsider(
+        self, record: LoopRecord, now: float, verbs: Verbs | None, chance: Callable[[], float]
+    ) -> Step:
         """Decides the same turn once more, over counts that an operator has changed."""
-        self.ruling = None
-        # What was heard from outside stays; what the breakers said goes.
-        self._words = self._heard
-        self.counts = record
-        return self.decide(now, verbs, lambda: 0.0)
+        # What was heard from outside stays, and so does the word of a breaker that
+        # remembers: it has counted this iteration and must not see it twice.
+        remembering = [breaker.name for breaker in self.plan.breakers if breaker.stateful]
+        said = self._words[len(self._heard) :]
+        self._words = self._heard + tuple(word for word in said if word[0] in remembering)
+        self.ruling, self.counts = None, record
+        self._end(now, verbs, tuple(b for b in self.plan.afters if not b.stateful))
+        if self._rule() or self._look_ahead(now, verbs) is HALT:
+            return HALT
+        return self._pace(now, chance)
 
     def resume(self, now: float, verbs: Verbs | None) -> Step:
         """Says what comes after a pause."""
@@ -228,6 +219,28 @@ class Kernel(Hearing):
         self.claim = claim
         self.claimed = value
         self.interrupt_quiet()
+
+    def _end(self, now: float, verbs: Verbs | None, afters: tuple[Breaker, ...]) -> None:
+        outcome, counts = self.outcome, self.counts
+        if outcome is None:
+            return
+        if outcome is not RETURNED or counts.row or counts.slips:
+            self.counts = settled(counts, outcome, elapsed=now - self.origin)
+        self._weigh_claim()
+        self._facts = None
+        if self._speakable(now):
+            iteration = self._ended(verbs)
+            for breaker in afters:
+                self._call(breaker, breaker.after, iteration)
+
+    def _pace(self, now: float, chance: Callable[[], float]) -> Step:
+        delay = self.plan.delay
+        if delay is None or self.outcome is None:
+            return GO
+        pause = delay.seconds(slips=self.counts.slips, chance=chance())
+        end = min(self.origin + self.plan.time_limit, self.outer_end)
+        self.pause = min(pause, max(0.0, end - now))
+        return PAUSE if self.pause > 0 else GO
 
     def _speakable(self, now: float) -> bool:
         # A full turn for another reason (a write, a listener) need not ask

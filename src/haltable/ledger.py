@@ -121,7 +121,8 @@ def admit(record: LoopRecord, *, age: float, dead: bool) -> Admission:
     if running is None:
         # Between two steps the loop is alive up to the wait that was asked for.
         return Free(aged(record, min(age, record.wait)), wait)
-    if running.pausing:
+    if running.pausing or running.start != record.starts:
+        # Between two iterations, or in one of an epoch that an operator has ended.
         return Left(attrs.evolve(record, running=None), running.owner, crashed=False, wait=wait)
     left = attrs.evolve(
         settled(record, Outcome.CRASHED, elapsed=record.elapsed),

@@ -10,7 +10,7 @@ import json
 from typing import Any, cast
 
 from haltable.breaker import Breaker
-from haltable.errors import RecordError
+from haltable.errors import RecordError, in_words
 
 __all__ = ["Recollection", "Unstorable"]
 
@@ -71,14 +71,22 @@ class Recollection:
         """Puts stored memory back into the breakers that still have a name in it.
 
         Raises:
-            RecordError: if the text is no JSON object.
+            RecordError: if the text is no JSON object, or a breaker cannot take
+                back what it holds.
         """
-        data: object = json.loads(text)
+        try:
+            data: object = json.loads(text)
+        except ValueError as error:
+            raise RecordError(f"the stored memory of the breakers is no JSON: {error}") from error
         if not isinstance(data, dict):
             raise RecordError("the stored memory of the breakers is not a JSON object")
-        memories = cast("dict[str, dict[str, Any]]", data)
+        memories = cast("dict[str, Any]", data)
         for breaker in self._breakers:
-            breaker.recall(memories.get(breaker.name, {}))
+            try:
+                breaker.recall(memories.get(breaker.name, {}))
+            except Exception as error:
+                what = f"{breaker.name} cannot take back what it remembered: {in_words(error)}"
+                raise RecordError(what) from error
         self.text, self._last = text, []
 
 
