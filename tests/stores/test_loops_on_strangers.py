@@ -18,19 +18,25 @@ from tests.stores.strangers.valkey_anyio import AnyioValkeyStore
 from tests.stores.strangers.valkey_async import AsyncValkeyStore
 
 
-@pytest.fixture(params=[(ValkeyStore, "valkey_socket"), (PostgresStore, "postgres_url")])
-def store(request):
+@pytest.fixture
+def servers(valkey_socket, postgres_url):
+    """Where the servers listen."""
+    return {"valkey": valkey_socket, "postgres": postgres_url}
+
+
+@pytest.fixture(params=[(ValkeyStore, "valkey"), (PostgresStore, "postgres")])
+def store(request, servers):
     """A synchronous store over a real server."""
     kind, server = request.param
-    store = kind(request.getfixturevalue(server))
+    store = kind(servers[server])
     yield store
     store.close()
 
 
 @pytest.fixture
-def address(request, server):
+def address(server, servers):
     """Where the server of this test listens."""
-    return request.getfixturevalue(server)
+    return servers[server]
 
 
 @asynccontextmanager
@@ -44,10 +50,10 @@ async def opened(kind, address):
 
 
 ASYNC = [
-    pytest.param(AnyioValkeyStore, "valkey_socket", "asyncio", id="valkey-asyncio"),
-    pytest.param(AnyioValkeyStore, "valkey_socket", "trio", id="valkey-trio"),
-    pytest.param(AsyncValkeyStore, "valkey_socket", "asyncio", id="redis.asyncio"),
-    pytest.param(AsyncPostgresStore, "postgres_url", "asyncio", id="postgres-asyncio"),
+    pytest.param(AnyioValkeyStore, "valkey", "asyncio", id="valkey-asyncio"),
+    pytest.param(AnyioValkeyStore, "valkey", "trio", id="valkey-trio"),
+    pytest.param(AsyncValkeyStore, "valkey", "asyncio", id="redis.asyncio"),
+    pytest.param(AsyncPostgresStore, "postgres", "asyncio", id="postgres-asyncio"),
 ]
 
 
