@@ -9,6 +9,7 @@ room knows no store and no rule.
 from __future__ import annotations
 
 import json
+import math
 import zlib
 from typing import Any, cast
 
@@ -97,8 +98,8 @@ def decode_loop(value: bytes) -> LoopRecord:
             row=_natural(data["row"]),
             crashes=_natural(data["crashes"]),
             slips=_natural(data["slips"]),
-            elapsed=float(data["elapsed"]),
-            wait=float(data["wait"]),
+            elapsed=_seconds(data["elapsed"]),
+            wait=_seconds(data["wait"]),
             extension=_natural(data["extension"]),
             writer=str(data["writer"]),
             serial=_natural(data["serial"]),
@@ -114,7 +115,7 @@ def _decode_running(claim: Any) -> Running | None:
         return None
     boot, space, pid, born, token, lease, start, pausing = claim
     owner = Owner(str(boot), str(space), _natural(pid), str(born), str(token))
-    return Running(owner, float(lease), _natural(start), bool(pausing))
+    return Running(owner, _seconds(lease), _natural(start), bool(pausing))
 
 
 def _decode_past(data: Any) -> Past:
@@ -201,3 +202,10 @@ def _natural(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise ValueError(f"{value!r} is not a count")
     return value
+
+
+def _seconds(value: object) -> float:
+    # NaN compares with nothing: a deadline over it would never come.
+    if not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+        raise ValueError(f"{value!r} is not a duration")
+    return float(value)
