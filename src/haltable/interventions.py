@@ -18,12 +18,15 @@ __all__ = ["extended", "reset", "stop_requested", "stopped_by"]
 
 
 def stop_requested(record: LoopRecord, act: Act, *, age: float, dead: bool) -> LoopRecord:
-    """Stops a key: at once where nobody holds it, as a request to its owner otherwise."""
+    """Stops a key: at once where nobody holds it, as a request to its owner otherwise.
+
+    A verdict that stands already goes on standing.
+    """
     past = attrs.evolve(record.past, history=(*record.past.history, act))
     if isinstance(admit(record, age=age, dead=dead), Held):
         past = attrs.evolve(past, stop=StopRequest(act.by, act.why))
         return attrs.evolve(_kept(record, age), past=past)
-    ruling = stopped_by(act.by, act.why)
+    ruling = record.past.ruling or stopped_by(act.by, act.why)
     return attrs.evolve(
         record, running=None, past=attrs.evolve(past, ruling=ruling, stop=None), wait=0.0
     )
