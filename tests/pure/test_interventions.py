@@ -52,7 +52,7 @@ def ended(record):
     return attrs.evolve(record, running=None, wait=0.0, past=attrs.evolve(record.past, ruling=TRIP))
 
 
-# Stop ------------------------------------------------------------------------------------------
+# Stop --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_stop_asks_the_run_that_holds_the_key(record):
 
     assert found.past.stop == StopRequest("ana", "runaway")
     assert (found.status, found.past.history) == (Status.OPEN, (EARLIER, ACT))
-    assert standing(found, token="mine", epoch=2, starts=3) is Standing.STOP_ASKED
+    assert standing(found, token=ME.token, epoch=2, starts=3) is Standing.STOP_ASKED
 
 
 def test_a_stop_of_an_ended_key_changes_no_verdict():
@@ -93,7 +93,7 @@ def test_a_stop_is_a_ruling_with_a_name():
     )
 
 
-# Reset ------------------------------------------------------------------------------------------
+# Reset -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("record", [FREE, BUSY, PAUSING, ended(FREE)])
@@ -116,7 +116,7 @@ def test_a_reset_frees_nobodys_claim():
     found = reset(BUSY, ACT, age=0.0)
 
     assert admit(found, age=0.0, dead=False) == Held(ME, 60.0)
-    assert standing(found, token="mine", epoch=2, starts=3) is Standing.RESET
+    assert standing(found, token=ME.token, epoch=2, starts=3) is Standing.RESET
 
 
 def test_a_reset_after_a_crash_counts_no_crash():
@@ -162,7 +162,7 @@ def test_an_extended_key_may_start_at_once():
     assert found.wait == 0.0
 
 
-# Leases ---------------------------------------------------------------------------------------------
+# Leases ------------------------------------------------------------------------------------------
 
 
 ACTS = [

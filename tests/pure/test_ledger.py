@@ -29,7 +29,7 @@ from haltable.model import Outcome, Ruling, Status
 from haltable.records import Owner, Running, StopRequest, new_record
 
 ME = Owner("boot", "pid:[1]", 7, "100", "mine")
-OTHER = attrs.evolve(ME, pid=8, token="other")
+OTHER = Owner("boot", "pid:[1]", 8, "100", "other")
 NEW = new_record("k")
 #: In the body of its third start, the second of which failed.
 BUSY = attrs.evolve(
@@ -50,7 +50,7 @@ def asked_to_stop(record):
     return attrs.evolve(record, past=attrs.evolve(record.past, stop=StopRequest("ana", "why")))
 
 
-# Who may start ------------------------------------------------------------------------------------
+# Who may start -----------------------------------------------------------------------------------
 
 
 def test_a_key_that_never_started_is_free():
@@ -122,7 +122,7 @@ def test_a_weekend_without_a_wait_is_not_alive():
     assert aged(record, -1.0) is record
 
 
-# Whose claim stands ------------------------------------------------------------------------------------
+# Whose claim stands ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_a_weekend_without_a_wait_is_not_alive():
 )
 def test_how_a_claim_stands(record, found):
     """An owner that looks again learns whether its claim is whole, and if not, why."""
-    assert standing(record, token="mine", epoch=1, starts=3) is found
+    assert standing(record, token=ME.token, epoch=1, starts=3) is found
 
 
 @given(st.integers(0, 3), st.integers(0, 9), st.booleans(), st.booleans(), st.booleans())
@@ -159,7 +159,7 @@ def test_only_a_whole_claim_is_mine(epoch, starts, other, stop, ended):
     record = attrs.evolve(BUSY, epoch=epoch, starts=starts, running=Running(owner, 1.0, starts))
     record = asked_to_stop(record) if stop else record
     record = ruled(record) if ended else record
-    mine = standing(record, token="mine", epoch=1, starts=3) is Standing.MINE
+    mine = standing(record, token=ME.token, epoch=1, starts=3) is Standing.MINE
 
     assert mine == (epoch == 1 and starts >= 3 and not other and not stop and not ended)
 
@@ -172,10 +172,10 @@ def test_a_write_shows_by_its_signature(writer, serial, done):
     """A lost reply is answered by the record: mine, and not older than the write."""
     record = attrs.evolve(BUSY, writer=writer, serial=serial)
 
-    assert is_written(record, token="mine", serial=5) is done
+    assert is_written(record, token=ME.token, serial=5) is done
 
 
-# What is counted ------------------------------------------------------------------------------------------
+# What is counted ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
