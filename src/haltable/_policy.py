@@ -22,9 +22,11 @@ from haltable.store import AnyStore, AsyncStore, Durability, Store
 __all__ = [
     "LoopOptions",
     "check_breakers",
+    "check_clock",
     "check_exceptions",
     "check_key",
     "check_seconds",
+    "check_sinks",
     "check_store",
 ]
 
@@ -99,9 +101,9 @@ def check_store(store: object) -> tuple[Store | None, AsyncStore | None]:
     """Returns the store as the kind it is."""
     if store is None:
         return None, None
-    if not all(callable(getattr(store, verb, None)) for verb in _STORE_VERBS) or not isinstance(
-        getattr(store, "durability", None), Durability
-    ):
+    verbs = all(callable(getattr(store, verb, None)) for verb in _STORE_VERBS)
+    states = isinstance(getattr(store, "durability", None), Durability)
+    if isinstance(store, type) or not verbs or not states:
         raise ConfigurationError(
             f"store={store!r}: a store has durability, read, write, scan and delete; "
             "see haltable.stores.Store"
@@ -114,7 +116,8 @@ def check_store(store: object) -> tuple[Store | None, AsyncStore | None]:
 
 def check_exceptions(argument: str, types: object) -> tuple[type[Exception], ...]:
     """Returns exception types as a tuple."""
-    found = cast("Iterable[object]", types) if isinstance(types, Iterable) else (types,)
+    several = isinstance(types, Iterable) and not isinstance(types, str)
+    found = cast("Iterable[object]", types) if several else (types,)
     checked: list[type[Exception]] = []
     for kind in found:
         if not isinstance(kind, type) or not issubclass(kind, Exception):
@@ -123,6 +126,31 @@ def check_exceptions(argument: str, types: object) -> tuple[type[Exception], ...
             )
         checked.append(kind)
     return tuple(checked)
+
+
+def check_sinks(sinks: object) -> tuple[Sink, ...]:
+    """Returns the sinks as a tuple."""
+    if not isinstance(sinks, Iterable):
+        raise ConfigurationError(f"sinks={sinks!r}: give a list or tuple of sinks")
+    found: tuple[object, ...] = tuple(cast("Iterable[object]", sinks))
+    for sink in found:
+        if not callable(sink):
+            raise ConfigurationError(f"sinks={sink!r}: a sink is a callable that takes an event")
+    return cast("tuple[Sink, ...]", found)
+
+
+def check_clock(clock: object) -> Clock:
+    """Returns the clock."""
+    verbs = callable(getattr(clock, "now", None)) and callable(getattr(clock, "wait", None))
+    if (
+        isinstance(clock, type)
+        or not verbs
+        or not isinstance(getattr(clock, "virtual", None), bool)
+    ):
+        raise ConfigurationError(
+            f"clock={clock!r}: a clock has now(), wait() and virtual; see haltable.clock.Clock"
+        )
+    return cast("Clock", clock)
 
 
 def check_seconds(argument: str, seconds: object) -> float:

@@ -81,7 +81,7 @@ class Reporting(Recording):
             result, lost = _from_json(self.stored_result)
         last_error = None if past.error is None else f"{past.error}, iteration {past.error_start}"
         if kernel.error is not None:
-            last_error = in_words(kernel.error)
+            last_error = f"{in_words(kernel.error)}, iteration {kernel.error_start}"
         return Report(
             status=ruling.status,
             breaker=ruling.breaker,

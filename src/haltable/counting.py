@@ -38,6 +38,8 @@ class Counting:
     outcome: Outcome | None = None
     result: object = None
     error: BaseException | None = None
+    #: The start that the newest exception ended.
+    error_start: int = 0
     claim: Done | GiveUp | None = None
     claimed: object = None
     ruling: Ruling | None = None

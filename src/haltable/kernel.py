@@ -30,7 +30,7 @@ from haltable.errors import in_words
 from haltable.hearing import Hearing
 from haltable.iteration import Iteration, Verbs
 from haltable.ledger import settled
-from haltable.model import Done, GiveUp, Outcome, Trip
+from haltable.model import Done, GiveUp, Outcome, Ruling, Status, Trip
 from haltable.plan import Asked
 from haltable.probe import Answer, Due
 from haltable.records import LoopRecord
@@ -125,6 +125,7 @@ class Kernel(Hearing):
         transient = isinstance(error, self.plan.transient)
         self.outcome = _TRANSIENT if transient else _FAILED
         self.error = error
+        self.error_start = self.starts
         if isinstance(error, self.plan.fatal):
             self._words += (("fatal", GiveUp(in_words(error))),)
 
@@ -253,7 +254,7 @@ class Kernel(Hearing):
 
     def _look_ahead(self, now: float, verbs: Verbs | None) -> Step:
         if now >= self.outer_end:
-            self._words += (("outer", Trip("the deadline of the run around it has passed")),)
+            self._end_with_outer()
         elif self._surely_allowed(now):
             return GO
         if self.plan.befores:
@@ -261,6 +262,14 @@ class Kernel(Hearing):
             for breaker in self.plan.befores:
                 self._call(breaker, breaker.before, iteration)
         return HALT if self._rule() else GO
+
+    def _end_with_outer(self) -> None:
+        reason = "the deadline of the run around it has passed"
+        if self.key is None:
+            self._words += (("outer", Trip(reason)),)
+        else:
+            # Whose time is up is the run around it; its keys are for the next one.
+            self.stop = self.stop or Ruling(Status.OPEN, "outer", reason)
 
     def _surely_allowed(self, now: float) -> bool:
         plan, counts = self.plan, self.counts

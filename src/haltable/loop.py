@@ -15,11 +15,19 @@ from collections.abc import (
     Iterable,
     Iterator,
 )
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar, overload
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast, overload
 
 from haltable._call import Call
 from haltable._over import AsyncOver, Over
-from haltable._policy import check_breakers, check_exceptions, check_key, check_seconds, check_store
+from haltable._policy import (
+    check_breakers,
+    check_clock,
+    check_exceptions,
+    check_key,
+    check_seconds,
+    check_sinks,
+    check_store,
+)
 from haltable._state import Settings
 from haltable.backoff import Backoff, as_delay
 from haltable.breaker import Breaker
@@ -107,8 +115,8 @@ class Loop:
             name="loop" if name is None else name,
             store=sync_store,
             async_store=async_store,
-            sinks=_check_sinks(sinks),
-            clock=_SYSTEM_CLOCK if clock is None else clock,
+            sinks=check_sinks(sinks),
+            clock=_SYSTEM_CLOCK if clock is None else check_clock(clock),
             own_clock=clock is not None,
             lease=check_seconds("lease", lease),
             max_hold=None if max_hold is None else check_seconds("max_hold", max_hold),
@@ -269,6 +277,8 @@ class Loop:
             ConfigurationError: if the key is none, or the loop has no store.
         """
         settings = self._settings
+        if cast("object", key) is None:
+            raise ConfigurationError("with_(key=None): give a non-empty string, or a function")
         check_key(key, settings.store or settings.async_store)
         copy = object.__new__(type(self))
         copy._key = key
@@ -282,6 +292,10 @@ class Loop:
         key = self._key
         if key is not None and callable(key):
             key = key(*args, **kwargs)
+            if not isinstance(cast("object", key), str):
+                raise ConfigurationError(
+                    f"key= returned {key!r}: it must return a non-empty string"
+                )
             check_key(key, self._settings.store or self._settings.async_store)
         return Run(self._settings, key)
 
@@ -302,11 +316,3 @@ class Loop:
     def __repr__(self) -> str:
         names = ", ".join(breaker.name for breaker in self._settings.plan.breakers)
         return f"<Loop {names}{'' if self._key is None else f' key={self._key!r}'}>"
-
-
-def _check_sinks(sinks: Iterable[Sink]) -> tuple[Sink, ...]:
-    found = tuple(sinks)
-    for sink in found:
-        if not callable(sink):
-            raise ConfigurationError(f"sinks={sink!r}: a sink is a callable that takes an event")
-    return found

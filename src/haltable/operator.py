@@ -18,9 +18,9 @@ from haltable import _owner, _watch, interventions
 from haltable._policy import check_store
 from haltable._recording import NAMESPACE
 from haltable.encoding import decode_loop, encode_loop, encode_past
-from haltable.errors import ConfigurationError, StoreError
+from haltable.errors import ConfigurationError, RecordError, StoreError
 from haltable.model import Status
-from haltable.records import Act, LoopRecord
+from haltable.records import Act, LoopRecord, new_record
 from haltable.store import AnyStore, Conflict, Entry, Store
 
 __all__ = ["KeyState", "Operator"]
@@ -141,10 +141,11 @@ class Operator:
 
         Raises:
             ConfigurationError: if there is no such status.
-            StoreError: if the store fails, or a record cannot be read.
+            StoreError: if the store fails.  A record that cannot be read is
+                listed as open, with the reason; nothing starts on it.
         """
         wanted = None if status is None else _status(status)
-        states = [_state(decode_loop(entry.value), entry) for _, entry in self._store.scan(_PREFIX)]
+        states = [_readable(key, entry) for key, entry in self._store.scan(_PREFIX)]
         found = [state for state in states if wanted is None or state.status is wanted]
         return sorted(found, key=lambda state: state.key)
 
@@ -158,7 +159,7 @@ class Operator:
         entry = self._store.read(_PREFIX + key)
         if entry is None:
             raise KeyError(f"no loop with the key {key!r} ever started")
-        return _state(decode_loop(entry.value), entry)
+        return _state(_named(key, entry), entry)
 
     def stop(self, key: str, *, by: str, why: str) -> KeyState:
         """Ends a key: at once, or as a request to the run that holds it.
@@ -242,7 +243,7 @@ class Operator:
             entry = self._store.read(_PREFIX + key)
             if entry is None:
                 raise KeyError(f"no loop with the key {key!r} ever started")
-            record = change(decode_loop(entry.value), entry)
+            record = change(_named(key, entry), entry)
             past = encode_past(record.past)
             draft = encode_loop(record, past, record.writer, record.serial)
             reply = self._store.write(_PREFIX + key, draft, expected=entry.version)
@@ -252,6 +253,22 @@ class Operator:
             f"{key!r} was written by others {_ATTEMPTS} times in a row; try again",
             outcome="refused",
         )
+
+
+def _readable(store_key: str, entry: Entry) -> KeyState:
+    """Returns how a key stands, damage included: one record must not hide the others."""
+    try:
+        return _state(decode_loop(entry.value), entry)
+    except RecordError as error:
+        unread = _state(new_record(store_key.removeprefix(_PREFIX)), entry)
+        return attrs.evolve(unread, breaker="store", reason=str(error), epoch=0)
+
+
+def _named(key: str, entry: Entry) -> LoopRecord:
+    try:
+        return decode_loop(entry.value)
+    except RecordError as error:
+        raise RecordError(f"{key!r}: {error}") from error
 
 
 def _status(status: Status | str) -> Status:

@@ -90,4 +90,5 @@ class Deadline(Breaker):
     def _judge(self, iteration: Iteration) -> Trip | None:
         if iteration.elapsed < self.total:
             return None
-        return Trip(f"alive for {iteration.elapsed:.0f} s (limit {self.total:g} s)")
+        alive = f"{iteration.elapsed:.0f}" if self.total >= 10 else f"{iteration.elapsed:.2g}"
+        return Trip(f"alive for {alive} s (limit {self.total:g} s)")

@@ -45,7 +45,9 @@ _WHEN = "when"
 
 
 def _part_of_the_window(stall: StallDetector) -> float:
-    return stall.after_seconds / SAMPLES
+    seconds: object = stall.after_seconds
+    # Checked after this, so that a wrong one is named as what it is.
+    return seconds / SAMPLES if _is_seconds(seconds) else math.nan
 
 
 def _check_after(stall: StallDetector, attribute: attrs.Attribute[float], value: object) -> None:
