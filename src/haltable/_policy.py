@@ -116,8 +116,9 @@ def check_store(store: object) -> tuple[Store | None, AsyncStore | None]:
 
 def check_exceptions(argument: str, types: object) -> tuple[type[Exception], ...]:
     """Returns exception types as a tuple."""
-    several = isinstance(types, Iterable) and not isinstance(types, str)
-    found = cast("Iterable[object]", types) if several else (types,)
+    found: tuple[object, ...] = (types,)
+    if isinstance(types, Iterable) and not isinstance(types, str):
+        found = tuple(cast("Iterable[object]", types))
     checked: list[type[Exception]] = []
     for kind in found:
         if not isinstance(kind, type) or not issubclass(kind, Exception):
