@@ -24,7 +24,7 @@ __all__ = ["Book", "Change", "Draft"]
 Change: TypeAlias = Callable[[LoopRecord], LoopRecord]
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, slots=False)
 class Draft:
     """A write that is ready to be sent, as often as need be.
 

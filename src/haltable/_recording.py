@@ -60,10 +60,11 @@ class Recording(RunFields):
         self.verb_at = moment
 
         def charge(record: LoopRecord) -> LoopRecord:
-            if self.unsettled is not None:
+            # Where nothing ended since the last write, there is nothing more to tell.
+            if self.unsettled is not None or not book.claimed:
                 record = ledger.settled(record, self.unsettled, elapsed=elapsed)
-            record = ledger.charged(record, book.owner, lease=lease, elapsed=elapsed)
-            return self._with_past(record)
+                record = self._with_past(record)
+            return ledger.charged(record, book.owner, lease=lease, elapsed=elapsed)
 
         return charge
 
