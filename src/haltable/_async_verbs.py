@@ -29,10 +29,11 @@ class AsyncVerbs(Handle):
         from haltable import _drive_async as driver
         from haltable._attend import run_watched
         from haltable._claim_async import watch
-        from haltable._ports_async import BREATH
+        from haltable._ports_async import BREATH, note_task
 
         self.use("arun")
         self.kernel.breath = BREATH
+        note_task(self)
         token = here.set(self)
         try:
             if self.key is None:

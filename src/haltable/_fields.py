@@ -77,6 +77,9 @@ class RunFields:
     turnstile: Any = None
     attendant: Any = None
     breath_at: float = 0.0
+    #: How often its task was asked to end, and how often before the run; asyncio's only.
+    cancellations: Callable[[], int] | None = None
+    cancelled_before: int = 0
 
     # How it is reached from outside.
     waker: Callable[[], None] | None = None

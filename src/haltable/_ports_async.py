@@ -9,6 +9,7 @@ shall be known, and then the cancellation goes on.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 import os
@@ -39,6 +40,7 @@ __all__ = [
     "is_forked",
     "locked",
     "new_book",
+    "note_task",
     "read",
     "rest",
     "settle",
@@ -81,8 +83,26 @@ def locked(run: RunState) -> AbstractAsyncContextManager[object]:
     return run.async_lock
 
 
+def note_task(run: RunState) -> None:
+    """Notes how often the task that carries a run was asked to end before it did.
+
+    Trio, and anyio's scopes, ask at every checkpoint; asyncio itself asks once,
+    and would not know that a body swallowed it.
+    """
+    if anyio.get_cancelled_exc_class() is asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None:
+            run.cancellations, run.cancelled_before = task.cancelling, task.cancelling()
+
+
 async def breathe(run: RunState) -> None:
-    """Lets other tasks run, if this one has had the event loop for long enough."""
+    """Lets other tasks run, if this one has had the event loop for long enough.
+
+    A cancellation that the body swallowed goes on here.
+    """
+    if run.cancellations is not None and run.cancellations() > run.cancelled_before:
+        await anyio.lowlevel.checkpoint()
+        raise asyncio.CancelledError("the body of the loop swallowed its task's cancellation")
     now = run.now()
     if now >= run.breath_at:
         run.breath_at = now + BREATH
