@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 
 from haltable import bodies
-from haltable.bodies import Body, Command, CommandFailed, Completed
+from haltable.bodies import Body, Command, CommandFailed, Completed, _child_sync
+from haltable.bodies._pipe import Pipe
 from haltable.errors import ConfigurationError, HaltableError
+from haltable.testing import iteration
 from tests.bodies.tether import Tether
 
 
@@ -139,9 +141,29 @@ def test_it_runs_where_it_is_told(run, tmp_path):
     assert completed.text == f"{tmp_path}\n<a b><$HOME><*>"
 
 
-def test_there_is_no_input(run):
-    """A child that reads finds the end at once, and takes nothing from our terminal."""
-    assert run(Command(["cat"])).output == b""
+@pytest.mark.parametrize(
+    "way",
+    ["command(iteration())", "anyio.run(command.acall, iteration(), backend='asyncio')"],
+)
+def test_there_is_no_input(way):
+    """A child that reads finds the end at once, and takes nothing that was meant for us."""
+    code = (
+        "import anyio, sys; from haltable.bodies import Command; "
+        "from haltable.testing import iteration; command = Command(['cat']); "
+        f"sys.exit({way}.output)"
+    )
+    host = subprocess.run(
+        [sys.executable, "-c", code], input=b"ours", stderr=subprocess.PIPE, check=False
+    )
+
+    assert host.stderr == b"b''\n"
+
+
+def test_an_ordinary_end_is_seen_at_once(monkeypatch):
+    """The end of the output wakes the reader: nobody waits for the next look."""
+    monkeypatch.setattr(_child_sync, "_TICK", 1000)
+
+    assert shell("echo done")(iteration()).text == "done\n"
 
 
 def test_the_child_leads_a_group_and_a_session(run):
@@ -182,6 +204,25 @@ def test_a_closed_output_is_not_the_end(run):
 
     assert caught.value.status == 4
     assert caught.value.completed.text == "bye\n"
+
+
+def test_a_closed_output_is_not_waited_on(monkeypatch):
+    """Once a child has closed its output, its end is waited for without spinning."""
+    waits = []
+    wait = Pipe.wait
+    monkeypatch.setattr(Pipe, "wait", lambda pipe, seconds: (waits.append(1), wait(pipe, seconds)))
+    shell("exec >&- 2>&-; sleep 0.2")(iteration())
+
+    assert len(waits) < 50
+
+
+def test_the_rest_of_a_pipe_is_no_more_than_it_can_hold(monkeypatch):
+    """Whoever goes on writing as fast as it is read does not keep the reader."""
+    monkeypatch.setattr(Pipe, "read", lambda _: b"x" * 65536)
+    with Pipe() as pipe:
+        rest = pipe.rest()
+
+    assert len(rest) == 1 << 20
 
 
 def test_the_last_words_are_heard(run):

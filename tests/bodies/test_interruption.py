@@ -170,6 +170,33 @@ async def test_a_child_is_not_lost_to_an_early_cancellation(tether):
     assert tether.hear_all() in (b"", b"tied\n")
 
 
+@pytest.mark.parametrize("native", [True, False])
+def test_a_child_is_not_lost_to_a_cancellation_at_its_birth(tether, monkeypatch, native):
+    """A cancellation that comes before the child's number is known does not lose the child."""
+    command = Command(["sh", "-c", Tether.TIE + "sleep 1000 & wait"], env=tether.environment)
+    opened = anyio.open_process
+
+    async def main() -> bool:
+        task, scope = asyncio.current_task(), anyio.CancelScope()
+
+        async def cancelled_on_the_way(*args: object, **options: object) -> object:
+            process = await opened(*args, **options)
+            (task if native else scope).cancel()
+            await anyio.wait_readable(tether.descriptor)
+            return process
+
+        monkeypatch.setattr(anyio, "open_process", cancelled_on_the_way)
+        try:
+            with scope:
+                await command.acall(iteration())
+        except asyncio.CancelledError:
+            return native
+        return scope.cancelled_caught
+
+    assert asyncio.run(main())
+    assert tether.hear_all() == b"tied\n"
+
+
 def test_a_native_cancellation_of_asyncio_ends_the_group(tether):
     """A task that is cancelled once, and then again in the grace, ends the family."""
     script = "trap 'echo stubborn >&9' TERM; echo ready >&9; while :; do sleep 0.01; done"
