@@ -165,11 +165,11 @@ class Counting:
             self._silent_time = min(self._silent_time, self.outer_end)
         self._looked_for = extension
 
-    def _ended(self, verbs: Verbs | None) -> Iteration:
-        iteration, outcome = self.current(verbs), self.outcome
+    def _ended(self, verbs: Verbs | None, outcome: Outcome) -> Iteration:
+        iteration = self.current(verbs)
         if outcome is RETURNED:
             iteration.end(self._state_facts(), self._at, outcome, self.result, None)
-        elif outcome is not None:
+        else:
             iteration.end(self._state_facts(), self._at, outcome, None, self.error)
         return iteration
 

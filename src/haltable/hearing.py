@@ -41,8 +41,11 @@ class Hearing(Counting):
                 self._note(breaker, verdict)
                 self._quiet_starts = 0
             return
-        ended = self.outcome is not None
-        iteration = self._ended(verbs) if ended else self._make(verbs, self.starts + 1)
+        outcome = self.outcome
+        if outcome is None:
+            iteration = self._make(verbs, self.starts + 1)
+        else:
+            iteration = self._ended(verbs, outcome)
         try:
             verdict = breaker.heard(asked.question, answer, iteration)
         except Exception as fault:

@@ -230,7 +230,7 @@ class Kernel(Hearing):
         self._weigh_claim()
         self._facts = None
         if self._speakable(now):
-            iteration = self._ended(verbs)
+            iteration = self._ended(verbs, outcome)
             for breaker in afters:
                 self._call(breaker, breaker.after, iteration)
 

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar, cast
 
 import attrs
 
-from haltable.errors import HaltableError, ResultNotStored
+from haltable.errors import HaltableError, ResultNotStored, in_words
 from haltable.model import Status
 
 __all__ = ["LoopGaveUp", "LoopHalted", "LoopStopped", "LoopTripped", "Report"]
@@ -51,6 +51,7 @@ class Report(Generic[R_co]):
         limits: the limits that the counts stand against, as pairs of words.
         last_error: the newest failure in words, also one of an earlier run.
         result_lost: why there is no stored result although the run succeeded.
+        extension: starts that operators added to the cap.
     """
 
     status: Status
@@ -106,9 +107,7 @@ class Report(Generic[R_co]):
         """
         plain = {field.name: getattr(self, field.name) for field in attrs.fields(Report)}
         plain["status"] = self.status.value
-        plain["error"] = (
-            None if self.error is None else f"{type(self.error).__name__}: {self.error}"
-        )
+        plain["error"] = None if self.error is None else in_words(self.error)
         plain["warnings"] = list(self.warnings)
         plain["limits"] = {name: value for name, value in self.limits if value}
         plain["ok"] = self.ok
@@ -135,7 +134,7 @@ class LoopHalted(HaltableError):
         return str(self.report)
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        return type(self), (portable(self.report),)
+        return halted, (portable(self.report),)
 
 
 class LoopTripped(LoopHalted):
@@ -183,7 +182,14 @@ def _pickles(value: object) -> bool:
 
 
 def _or_words(value: object) -> object:
-    return value if _pickles(value) else repr(value)
+    return value if _pickles(value) else _shown(value)
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception as error:  # The same; what is told must be told all the same.
+        return f"<{type(value).__name__} whose repr raised {in_words(error)}>"
 
 
 def receipt(report: Report[Any]) -> str:
@@ -282,5 +288,5 @@ def _seconds(seconds: float) -> str:
 
 
 def _short(value: object) -> str:
-    text = repr(value)
+    text = _shown(value)
     return text if len(text) <= 50 else text[:47] + "..."

@@ -77,7 +77,7 @@ def b(*script):
     return Says(name="b", script=[*script])
 
 
-# Verdicts --------------------------------------------------------------------------------
+# Verdicts ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("hook", HOOKS)
@@ -183,7 +183,7 @@ def test_composites_end_real_loops(breaker, starts, status):
     assert (report.starts, report.status) == (starts, status)
 
 
-# What a composite promises ----------------------------------------------------------------
+# What a composite promises -----------------------------------------------------------------------
 
 
 CAP, TIME, NOTHING = IterationCap(3), Deadline(total=60), ExitCondition(success=never)
@@ -281,7 +281,7 @@ def test_the_newest_evidence_of_all_parts_is_told(compose):
     assert compose(Saw(0, name="x"), Saw(0, name="y")).newest_evidence() is None
 
 
-# Questions ----------------------------------------------------------------------------------
+# Questions ---------------------------------------------------------------------------------------
 
 
 def test_questions_are_told_apart_by_their_breaker():
@@ -345,7 +345,7 @@ def test_a_broken_question_ends_the_loop_alone(compose):
     assert report.reason.endswith("q raised OSError: gone")
 
 
-# Memory -------------------------------------------------------------------------------------
+# Memory ------------------------------------------------------------------------------------------
 
 
 def test_parts_keep_their_memory_under_their_names():
@@ -398,7 +398,7 @@ def test_only_what_changes_is_copied():
     assert (CAP & TIME).stateful
 
 
-# Putting them together ------------------------------------------------------------------------
+# Putting them together ---------------------------------------------------------------------------
 
 
 def test_a_composite_is_called_by_its_parts():

@@ -98,7 +98,7 @@ def refused(value, decode=decode_loop):
     return str(error.value)
 
 
-# There and back --------------------------------------------------------------------------------
+# There and back ----------------------------------------------------------------------------------
 
 
 @given(RECORDS)
@@ -154,7 +154,7 @@ def test_an_owner_reads_as_its_process():
     assert str(RECORD.running.owner) == "process 77"
 
 
-# Damage -----------------------------------------------------------------------------------------
+# Damage ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_arbitrary_bytes_are_no_record(value):
     refused(value, decode_apart)
 
 
-# Other formats ------------------------------------------------------------------------------------
+# Other formats -----------------------------------------------------------------------------------
 
 
 def test_a_record_of_somebody_else_is_named():

@@ -20,6 +20,7 @@ from haltable.errors import (
     StoreError,
     UnboundedLoopError,
     in_words,
+    split_interrupt,
 )
 
 PLAIN = [HaltableError, ConfigurationError, UnboundedLoopError, ResultNotStored]
@@ -101,6 +102,38 @@ def test_an_interrupt_leaves_its_run_behind():
 
     assert interrupt.run is run
     assert (str(found), found.run) == ("IterationCap: all 3 starts are used", None)
+
+
+RUN = object()
+OWN, FOREIGN = LoopInterrupt("mine", RUN), LoopInterrupt("another's", object())
+FAILED = OSError("gone")
+
+
+@pytest.mark.parametrize(
+    ("error", "own", "rest"),
+    [
+        (None, False, None),
+        (OWN, True, None),
+        (FOREIGN, False, FOREIGN),
+        (FAILED, False, FAILED),
+        (BaseExceptionGroup("tasks", [OWN]), True, None),
+    ],
+)
+def test_a_runs_own_interrupt_is_told_apart(error, own, rest):
+    """A run takes what is its own, and nothing else."""
+    assert split_interrupt(error, RUN) == (own, rest)
+
+
+def test_a_runs_own_interrupt_is_taken_out_of_groups():
+    """What else is in a group goes on, in the shape that it had."""
+    inner = BaseExceptionGroup("inner", [OWN, FAILED])
+    own, rest = split_interrupt(BaseExceptionGroup("outer", [inner, FOREIGN]), RUN)
+    none, whole = split_interrupt(BaseExceptionGroup("outer", [FAILED, FOREIGN]), RUN)
+
+    assert (own, none) == (True, False)
+    assert rest.exceptions[0].exceptions == (FAILED,)
+    assert rest.exceptions[1] is FOREIGN
+    assert whole.exceptions == (FAILED, FOREIGN)
 
 
 @pytest.mark.parametrize(

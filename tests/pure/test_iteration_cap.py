@@ -24,7 +24,7 @@ def told(letters, cap, **options):
     return report.starts, report.status, report.reason
 
 
-# The cap on starts ----------------------------------------------------------------------------
+# The cap on starts -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 50])
@@ -67,7 +67,7 @@ def test_it_is_silent_below_the_cap():
     assert IterationCap(5).horizon(3) == Horizon(starts=8)
 
 
-# Failures ---------------------------------------------------------------------------------------
+# Failures ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_it_opens_where_counting_by_hand_says(letters, limit, failures, row):
     assert told(letters, cap)[:2] == (starts, "tripped" if opened else "open")
 
 
-# Putting it together ------------------------------------------------------------------------------
+# Putting it together -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("value", [0, -1, True, False, math.nan, math.inf, 3.0, "3", None])

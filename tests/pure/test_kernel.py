@@ -616,6 +616,36 @@ def test_timed_questions_know_their_moments(outcome):
     assert len(asked) == isinstance(outcome, Exception)
 
 
+def test_quiet_questions_are_asked_in_full_turns_too():
+    """Where the driver has not put them, the turn does, before all others."""
+    asked = []
+    driven = Driven(ExitCondition(success=asked.append, give_up=bool), CAP)
+    driven.turn()
+    driven.kernel.returned(0)
+    names = [one.question.name for one in driven.kernel.due(1.0, each_asked=False)]
+
+    assert names == ["success", "give_up"]
+    assert driven.kernel.due(1.0, each_asked=True) == ()
+
+
+def test_a_loop_without_refusals_starts():
+    """Breakers that have no word before a start are not asked for one."""
+    driven = Driven(ExitCondition(give_up=bool), Says(at="after"), loud=True)
+    driven.kernel.plan = attrs.evolve(driven.kernel.plan, befores=())
+
+    assert driven.run(0, 0).bodies == 3
+
+
+def test_an_outer_deadline_leaves_a_key_open():
+    """Whose time is up is the run around it: a nested key may go on in another."""
+    driven = Driven(IterationCap(9), key="k", loud=True)
+    driven.kernel.outer_end = 2.0
+    driven.run(0, 0, 0)
+
+    assert driven.ruling == ("open", "outer", "the deadline of the run around it has passed")
+    assert driven.bodies == 2
+
+
 # Numbers -----------------------------------------------------------------------------------------
 
 

@@ -69,7 +69,7 @@ def test_a_question_is_asked_at_ends_unless_said():
     assert (Answer().value, Answer().fault) == (None, None)
 
 
-# Functions as conditions ----------------------------------------------------------------
+# Functions as conditions -------------------------------------------------------------------------
 
 
 class Callable:
@@ -130,6 +130,21 @@ def test_a_function_with_a_parameter_looks_at_the_result(function):
     assert condition.holds("7")
 
 
+def test_a_function_without_a_signature_looks_at_the_result():
+    """Where nothing says what it takes, it is given the result."""
+
+    class Hidden:
+        __signature__ = "hidden"
+
+        def __call__(self, result):
+            return result
+
+    condition = as_condition(Hidden(), "success")
+
+    assert condition.due == Due.RETURN
+    assert condition.holds("7") == "7"
+
+
 @pytest.mark.parametrize(
     ("value", "words"),
     [
@@ -168,7 +183,7 @@ def test_a_predicate_reads_as_its_function():
     assert str(Fixed(answer=True)) == "Fixed"
 
 
-# Two conditions as one --------------------------------------------------------------------
+# Two conditions as one ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("one", "other"), [*itertools.product([True, False], repeat=2)])
@@ -290,7 +305,7 @@ def test_who_may_block_is_known():
     assert not (Fixed(answer=True) & Fixed(answer=True)).question_at(Due.START).blocks
 
 
-# Evidence -----------------------------------------------------------------------------------
+# Evidence ----------------------------------------------------------------------------------------
 
 
 def test_one_piece_is_its_own_leaf():
