@@ -147,7 +147,7 @@ class Handle(RunState):
         """Takes our interrupt out of what left a block; what it interrupted was no success."""
         ours, rest = split_interrupt(error, self)
         if ours and self.ran and self.kernel.outcome is None:
-            self.kernel.killed()
+            self.kernel.killed(rest if isinstance(rest, Exception) else None)
         return ours, rest
 
     def end_of_block(self, *, ours: bool, rest: BaseException | None) -> bool:
