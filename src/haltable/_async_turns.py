@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 
 import anyio
@@ -31,7 +31,9 @@ class AsyncWaker:
     def __call__(self) -> None:
         if threading.get_ident() == self._thread:
             self.event.set()
-        else:
+            return
+        # An event loop that has ended has no pause any more.
+        with suppress(RuntimeError):
             anyio.from_thread.run_sync(self.event.set, token=self._token)
 
 

@@ -143,11 +143,13 @@ async def rest(run: RunState, seconds: float) -> None:
         return
     waker = AsyncWaker()
     run.waker = waker
-    # Looked at after the waker stands, so that no request falls between.
-    if run.kernel.stop is None:
-        with anyio.move_on_after(seconds):
-            await waker.event.wait()
-    run.waker = None
+    try:
+        # Looked at after the waker stands, so that no request falls between.
+        if run.kernel.stop is None:
+            with anyio.move_on_after(seconds):
+                await waker.event.wait()
+    finally:
+        run.waker = None
 
 
 def new_book(run: RunState, look: Callable[[RunState], Awaitable[None]]) -> Book:

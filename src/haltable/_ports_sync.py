@@ -108,10 +108,12 @@ def rest(run: RunState, seconds: float) -> None:
     """Waits, unless the run was asked to stop or is while it waits."""
     waker = SyncWaker()
     run.waker = waker
-    # Looked at after the waker stands, so that no request falls between.
-    if run.kernel.stop is None:
-        run.clock.wait(seconds, waker.event)
-    run.waker = None
+    try:
+        # Looked at after the waker stands, so that no request falls between.
+        if run.kernel.stop is None:
+            run.clock.wait(seconds, waker.event)
+    finally:
+        run.waker = None
 
 
 def new_book(run: RunState, look: Callable[[RunState], None]) -> Book:
