@@ -88,7 +88,7 @@ class ProcessGroup:
     output: int = attrs.field(default=subprocess.DEVNULL, kw_only=True)
     cwd: str | None = attrs.field(default=None, kw_only=True)
     env: Mapping[str, str] | None = attrs.field(default=None, kw_only=True)
-    _process: subprocess.Popen[bytes] | None = attrs.field(default=None, init=False)
+    _process: subprocess.Popen[bytes] = attrs.field(init=False)
 
     def __enter__(self) -> Self:
         check_statuses()
@@ -124,7 +124,7 @@ class ProcessGroup:
     @property
     def status(self) -> int | None:
         """The child's exit status, below zero the signal that killed it; None while it runs."""
-        return None if self._process is None else self._process.poll()
+        return self._process.poll()
 
     @overload
     def wait(self) -> int: ...
@@ -141,8 +141,6 @@ class ProcessGroup:
         return self.status
 
     def _end(self) -> None:
-        if self._process is None:
-            return
         group, gone = self._process.pid, False
         try:
             gone = self._gone_within(0)
@@ -162,9 +160,7 @@ class ProcessGroup:
         return self._is_gone()
 
     def _is_gone(self) -> bool:
-        return self._process is None or (
-            self._process.poll() is not None and not is_alive(self._process.pid)
-        )
+        return self.status is not None and not is_alive(self._process.pid)
 
 
 def check_statuses() -> None:
