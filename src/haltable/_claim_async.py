@@ -141,7 +141,7 @@ async def close(run: RunState, wait: float = 0.0) -> None:
             elif run.owes_a_write and not await admitted(run):
                 return
         else:
-            durable = book.claimed or run.kernel.ruling.status is Status.OPEN
+            durable = run.is_stored
     except StoreError as error:
         fail(run, error)
         return

@@ -139,7 +139,7 @@ def close(run: RunState, wait: float = 0.0) -> None:
             elif run.owes_a_write and not admitted(run):
                 return
         else:
-            durable = book.claimed or run.kernel.ruling.status is Status.OPEN
+            durable = run.is_stored
     except StoreError as error:
         fail(run, error)
         return

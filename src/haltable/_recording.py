@@ -151,6 +151,14 @@ class Recording(RunFields):
         return ruling.status.terminal or book.in_doubt
 
     @property
+    def is_stored(self) -> bool:
+        """Whether the record says all that there is to say of a run that owes it no write."""
+        ruling, book = self.kernel.ruling, self.keyed_book()
+        if book.standing in (Standing.TAKEN, Standing.FORKED):
+            return False
+        return book.claimed or ruling is None or not ruling.status.terminal
+
+    @property
     def tripped_while_charged(self) -> bool:
         """Whether a breaker opened over counts that an operator may have extended meanwhile."""
         ruling = self.kernel.ruling
