@@ -47,7 +47,7 @@ def drive(run: RunState, call: Call) -> None:
                 for ask, asked in each:
                     try:
                         answer = ask(result)
-                        if answer is True or (answer and ports.settle(answer)):
+                        if answer and (answer is True or ports.settle(answer)):
                             kernel.hold(asked, result)
                     except Exception as fault:
                         kernel.returned(result)

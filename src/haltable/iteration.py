@@ -67,32 +67,45 @@ class Facts:
     extension: int
 
 
+#: The outcome, result and error of an iteration that has not ended.
+_OPEN: tuple[Outcome | None, Any, BaseException | None] = (None, None, None)
+
+
 class Iteration:
     """One pass of the loop, as the body and the breakers' hooks see it.
 
     Attributes:
         starts: starts of the key in this epoch, this one included; equal to
             ``number`` for a loop without a key.
-        outcome: how it ended; None while it runs.
-        result: what the body returned, once it has.
-        error: the exception that left the body, once one has.
     """
 
-    __slots__ = ("_at", "_facts", "_verbs", "error", "outcome", "result", "starts")
+    __slots__ = ("_at", "_end", "_facts", "_verbs", "starts")
 
     starts: int
-    outcome: Outcome | None
-    result: Any
-    error: BaseException | None
 
-    # Made in the hot path of bodies that take `iteration`: positional, and
-    # whatever several iterations have in common comes as one.
+    # Made in the hot path of bodies that take `iteration`: positional, with few
+    # slots, and whatever several iterations have in common comes as one.
     def __init__(self, verbs: Verbs | None, facts: Facts, starts: int, at: float) -> None:
         self._verbs = verbs
         self._facts = facts
         self.starts = starts
         self._at = at
-        self.outcome = self.result = self.error = None
+        self._end = _OPEN
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """How it ended; None while it runs."""
+        return self._end[0]
+
+    @property
+    def result(self) -> Any:
+        """What the body returned, once it has."""
+        return self._end[1]
+
+    @property
+    def error(self) -> BaseException | None:
+        """The exception that left the body, once one has."""
+        return self._end[2]
 
     @property
     def number(self) -> int:
@@ -206,7 +219,7 @@ class Iteration:
         """Notes how it ended; the kernel's verb, which changes nothing but this view."""
         self._facts = facts
         self._at = at
-        self.outcome, self.result, self.error = outcome, result, error
+        self._end = (outcome, result, error)
 
     def _port(self) -> Verbs:
         if self._verbs is None:
