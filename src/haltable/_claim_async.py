@@ -15,7 +15,7 @@ from haltable._watch import INTERVAL
 from haltable.encoding import decode_apart, encode_apart
 from haltable.errors import LoopBusy, StoreError
 from haltable.kernel import HALT
-from haltable.ledger import MINE, Held, Left, Standing, Terminal, admit
+from haltable.ledger import MINE, Free, Held, Left, Standing, Terminal, admit
 from haltable.model import Ruling, Status
 from haltable.records import Apart, new_record
 from haltable.store import Conflict, Entry
@@ -50,33 +50,51 @@ async def admitted(run: RunState) -> bool:
     Raises:
         LoopBusy: if another run holds the key.
     """
-    book = run.keyed_book()
-    while True:
-        entry = await ports.read(run, run.store_key)
-        book.see(entry, new_record(run.label))
-        running = book.record.running
-        dead = running is not None and ports.is_dead(run, running.owner)
-        admission = admit(book.record, age=0.0 if entry is None else entry.age, dead=dead)
-        if isinstance(admission, Held):
-            ports.forget(run)
-            raise LoopBusy(run.label, str(admission.owner), admission.left)
-        if isinstance(admission, Terminal):
-            return refused(run, admission.ruling)
-        if admission.wait <= 0:
-            break
+    admission, waited, end = await look(run, waited=0.0), 0.0, None
+    while not isinstance(admission, Terminal) and admission.wait > 0:
         if run.single_step:
             run.retry_after = admission.wait
             return refused(run, Ruling(Status.OPEN, "run", "it is too early for the next start"))
-        await ports.rest(run, admission.wait)
-        if run.kernel.stop is not None:
+        if end is None:
+            end = run.end_of_time(admission.record)
+        wait = min(admission.wait, end - run.now())
+        if wait <= 0 or run.kernel.stop is not None:
             break
-    crashed = isinstance(admission, Left) and admission.crashed
-    run.take_over(admission.record, crashed=crashed)
+        await ports.rest(run, wait)
+        waited += wait
+        admission = await look(run, waited=waited)
+    if isinstance(admission, Terminal):
+        return refused(run, admission.ruling)
+    if isinstance(admission, Left):
+        # Its owner was dead all the while; this run was alive.
+        run.take_over(admission.record, crashed=admission.crashed, waited=waited)
+    else:
+        run.take_over(admission.record)
     if run.apart.wanted:
         stored = await ports.read(run, run.apart_key)
         if stored is not None:
             run.recall_apart(decode_apart(stored.value), stored.version)
     return True
+
+
+async def look(run: RunState, *, waited: float) -> Terminal | Free | Left:
+    """Reads how the key stands for a run that has waited for it already.
+
+    Raises:
+        LoopBusy: if another run holds the key.
+    """
+    book = run.keyed_book()
+    entry = await ports.read(run, run.store_key)
+    book.see(entry, new_record(run.label))
+    running = book.record.running
+    dead = running is not None and ports.is_dead(run, running.owner)
+    # The store's clock knows nothing of waits that took no time.
+    age = 0.0 if entry is None else entry.age + (waited if run.clock.virtual else 0.0)
+    admission = admit(book.record, age=age, dead=dead)
+    if isinstance(admission, Held):
+        ports.forget(run)
+        raise LoopBusy(run.label, str(admission.owner), admission.left)
+    return admission
 
 
 def refused(run: RunState, ruling: Ruling) -> bool:

@@ -214,11 +214,22 @@ class RunState(Reporting):
 
     # The end -------------------------------------------------------------------------
 
-    def take_over(self, record: LoopRecord, *, crashed: bool) -> None:
-        """Goes on from a record that nobody holds."""
+    def end_of_time(self, record: LoopRecord) -> float:
+        """Returns the moment by which this run, or one around it, is out of time."""
+        end = self.now() - record.elapsed + self.settings.plan.time_limit
+        return min(end, self.kernel.outer_end)
+
+    def take_over(self, record: LoopRecord, *, crashed: bool = False, waited: float = 0.0) -> None:
+        """Goes on from a record that nobody holds.
+
+        Args:
+            record: how the key stands.
+            crashed: whether its last run died in a body.
+            waited: live seconds of this run that the record does not count.
+        """
         book, kernel = self.keyed_book(), self.kernel
         book.record = record
-        kernel.carry_on(record, self.now())
+        kernel.carry_on(record, self.now() - waited)
         self.memory.recall(record.past.memory)
         if record.past.stop is not None and kernel.stop is None:
             kernel.stop = interventions.stopped_by(record.past.stop.by, record.past.stop.why)
