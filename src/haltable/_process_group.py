@@ -109,6 +109,7 @@ class ProcessGroup:
             # is born and nobody has been told its number yet.
             for newborn in _children() - before:
                 signal_group(newborn, signal.SIGKILL)
+                os.kill(newborn, signal.SIGKILL)  # It may not lead its group yet.
                 os.waitpid(newborn, 0)
             raise
         return self
