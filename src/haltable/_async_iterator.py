@@ -36,7 +36,7 @@ class AsyncIterations:
         if run.ran and kernel.outcome is None:
             kernel.returned(None)
         try:
-            going = await driver.turn(run, each_asked=False)
+            going = not run.finished and await driver.turn(run, each_asked=False)
         except BaseException as error:
             await driver.interrupt(run, error)
             raise

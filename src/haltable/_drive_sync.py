@@ -153,7 +153,11 @@ def exhaust(run: RunState, verdict: Done) -> None:
         if run.finished or not (run.begun or begin(run)):
             return
         run.kernel.say("items", verdict)
-        finish(run, last=True)
+        if run.step is None:
+            finish(run, last=True)
+        else:
+            run.kernel.resume(run.now(), run)
+            close(run)
     except StoreError as error:
         fail(run, error)
 
@@ -166,6 +170,8 @@ def leave(run: RunState, why: str) -> None:
             return
         if kernel.outcome is Outcome.INTERRUPTED:
             run.unsettled = kernel.outcome
+            if run.listening:
+                run.tell_ended()
         elif run.step is None:
             finish(run, last=True)
         if kernel.ruling is None:
@@ -251,6 +257,8 @@ def interrupt(run: RunState, error: BaseException) -> bool:
             if kernel.outcome is None and run.ran:
                 kernel.interrupted()
                 run.unsettled = kernel.outcome
+                if run.listening:
+                    run.tell_ended()
             if kernel.ruling is None:
                 why = f"interrupted by {type(rest).__name__}"
                 kernel.ruling = Ruling(Status.OPEN, "run", why)

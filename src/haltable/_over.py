@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """A run around an existing iterable: its end is success, a refused item is pending.
 
-The item is fetched before its start is charged, so that an end of the items
-costs nothing and an item that may not start is not lost.
+An iteration is ended before the next item is asked for, which may take long or
+never come.  The item is fetched before its start is charged, so that an end of
+the items costs nothing and an item that may not start is not lost.
 """
 
 from __future__ import annotations
@@ -41,18 +42,22 @@ class Over(Generic[T]):
         run = self.run
         kernel = run.kernel
         try:
-            for item in self._items:
-                run.pending = item
+            source = iter(self._items)
+            while not run.finished:
+                try:
+                    run.pending = next(source)
+                except StopIteration:
+                    driver.exhaust(run, _EXHAUSTED)
+                    break
                 if not driver.turn(run, each_asked=False):
                     break
-                run.pending = None
+                item, run.pending = run.pending, None
                 run.give_control()
                 yield kernel.current(run), item
                 run.take_control()
                 if kernel.outcome is None:
                     kernel.returned(None)
-            else:
-                driver.exhaust(run, _EXHAUSTED)
+                driver.end_call(run)
         except GeneratorExit:
             run.take_control()
             run.note_left()
@@ -88,13 +93,17 @@ class AsyncOver(Generic[T]):
         run = self.run
         kernel = run.kernel
         run.take_control()
-        if run.ran and kernel.outcome is None:
-            kernel.returned(None)
         if self._source is None:
             raise AssertionError("`async for` asks for the iterator first")
         try:
-            run.pending = await anext(self._source)
-            going = await adriver.turn(run, each_asked=False)
+            if run.ran and run.step is None and not run.finished:
+                if kernel.outcome is None:
+                    kernel.returned(None)
+                await adriver.end_call(run)
+            going = not run.finished
+            if going:
+                run.pending = await anext(self._source)
+                going = await adriver.turn(run, each_asked=False)
         except StopAsyncIteration:
             await adriver.exhaust(run, _EXHAUSTED)
             run.unwrap()
