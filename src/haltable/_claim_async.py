@@ -92,8 +92,12 @@ async def look(run: RunState, *, waited: float) -> Terminal | Free | Left:
     age = 0.0 if entry is None else entry.age + (waited if run.clock.virtual else 0.0)
     admission = admit(book.record, age=age, dead=dead)
     if isinstance(admission, Held):
+        busy = LoopBusy(run.label, str(admission.owner), admission.left)
+        # Else a verb that is called again would claim what was read here.
+        run.kernel.ruling = Ruling(Status.OPEN, "run", str(busy))
         ports.forget(run)
-        raise LoopBusy(run.label, str(admission.owner), admission.left)
+        run.end(durable=False)
+        raise busy
     return admission
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from pathlib import Path
@@ -10,7 +11,16 @@ from pathlib import Path
 import attrs
 import pytest
 
-from haltable import ExitCondition, IterationCap, Loop, LoopBusy, MemoryStore, Operator, ledger
+from haltable import (
+    ExitCondition,
+    IterationCap,
+    Loop,
+    LoopBusy,
+    LoopHalted,
+    MemoryStore,
+    Operator,
+    ledger,
+)
 from haltable._claim_sync import watch
 from haltable._owner import new_owner
 from haltable._watch import shared
@@ -186,6 +196,55 @@ def test_a_run_of_this_process_is_busy_while_it_lives(store):
     assert said == [f"process {os.getpid()}"]
     assert report.error is None
     assert after.ran
+
+
+def tick_twice(run, said):
+    """Somebody else's loop that does not take no for an answer."""
+    for _ in range(2):
+        try:
+            run.tick()
+        except LoopBusy:
+            said.append("busy")
+        else:
+            said.append("started")
+
+
+def call_twice(run, said):
+    """The same with a tool, as an agent framework calls it again after an error."""
+    tool = run.wrap(lambda: said.append("started"))
+    for _ in range(2):
+        try:
+            tool()
+        except LoopBusy:
+            said.append("busy")
+
+
+@pytest.mark.parametrize("insist", [tick_twice, call_twice])
+@pytest.mark.parametrize("in_block", [True, False], ids=["in a block", "bare"])
+def test_a_refused_run_does_not_insist(store, ops, insist, in_block):
+    """Rule 1: a run that was refused once starts nothing, however often it is asked."""
+    said = []
+
+    def insisting():
+        run = loop_on(store).start()
+        with contextlib.suppress(LoopHalted, LoopBusy):
+            if in_block:
+                with run:
+                    insist(run, said)
+            else:
+                insist(run, said)
+
+    def body():
+        thread = threading.Thread(target=insisting)
+        thread.start()
+        thread.join(LONG)
+
+    report = loop_on(store).step(body)
+
+    assert said[0] == "busy"
+    assert "started" not in said
+    assert (report.starts, ops.show(KEY).starts, ops.show(KEY).crashes) == (1, 1, 0)
+    assert not shared.tokens()
 
 
 def test_a_run_whose_lease_lapsed_lets_go(store, clock, ops):
