@@ -9,8 +9,8 @@ Run it from the root of the repository, with the ``test`` extra installed::
     python -m tests.benchmarks --quick          # does it work?  Its figures mean nothing
 
 Both sides of a row run in this very process (imports: in fresh interpreters),
-in turns, each going first every other time.  The figure is the median of the
-ratios of neighbouring samples, beside it the least and the most; the goal is
+in turns.  The figure is the median of the ratios of neighbouring samples, each
+of them the best of a few turns; beside it the least and the most; the goal is
 the last column.  It reports and judges nobody: the exit status is 0 whatever
 the figures are, because a busy machine must not fail a build.
 """

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from tests.benchmarks.measuring import Figures, Goal, Row, Size
+from tests.benchmarks.measuring import Figures, Goal, Row, Size, ratios
 
 __all__ = ["ROWS"]
 
@@ -30,16 +30,10 @@ def seconds(statement: str) -> float:
 
 def beside_attrs(statement: str) -> Callable[[Size], Figures]:
     """Returns the row's samples for a statement."""
-    attrs_alone = "import attrs, typing_extensions"
 
     def samples(size: Size) -> Figures:
-        seconds(statement)
-        seconds(attrs_alone)
-        while True:
-            mine = seconds(statement)
-            yield mine / seconds(attrs_alone)
-            other = seconds(attrs_alone)
-            yield seconds(statement) / other
+        attrs_alone = "import attrs, typing_extensions"
+        yield from ratios(lambda: seconds(statement), lambda: seconds(attrs_alone))
 
     return samples
 

@@ -3,8 +3,9 @@
 
 It knows time and numbers, and nothing of haltable.  A shared machine is slow for
 a while and then fast again, so only ratios of two neighbouring samples are
-kept, and each row takes one sample a round: a bad second spoils one number of
-every row instead of every number of one.
+kept, each is the best of a few short turns, because what interrupts a turn only
+ever makes it longer, and each row takes one sample a round: a bad second spoils
+one number of every row instead of every number of one.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from typing import TypeAlias
 
 import attrs
 
-__all__ = ["Figures", "Goal", "Row", "Size", "Spread", "measured", "paired"]
+__all__ = ["Figures", "Goal", "Row", "Size", "Spread", "measured", "paired", "ratios"]
 
+#: How often both sides have their turn for one figure.
+TURNS = 5
 #: What a row's samples are: one figure a round, closed when nobody asks any more.
 Figures: TypeAlias = Generator[float, None, None]
 
@@ -37,8 +40,8 @@ class Size:
     """
 
     rounds: int = 15
-    iterations: int = 20_000
-    calls: int = 3_000
+    iterations: int = 10_000
+    calls: int = 1_000
     writes: int = 1_000
     synced: int = 200
     endurance: int = 1_000_000
@@ -102,23 +105,30 @@ def paired(
     *,
     now: Callable[[], float] = time.perf_counter,
 ) -> Figures:
-    """Yields how many times as long as theirs ours takes, the two in turns, for ever.
+    """Yields how many times as long as theirs ours takes; see `ratios`."""
 
-    Each does its work once before, unmeasured, and every other time goes first.
+    def seconds(side: Callable[[], object]) -> Callable[[], float]:
+        def timed() -> float:
+            start = now()
+            side()
+            return now() - start
+
+        return timed
+
+    yield from ratios(seconds(ours), seconds(theirs))
+
+
+def ratios(ours: Callable[[], float], theirs: Callable[[], float]) -> Figures:
+    """Yields our figure over theirs, for ever, of sides that measure themselves.
+
+    Each is the best of `TURNS` turns, which both take in turns.  Before the first
+    each has one that does not count.
     """
-
-    def seconds(side: Callable[[], object]) -> float:
-        start = now()
-        side()
-        return now() - start
-
     ours()
     theirs()
     while True:
-        mine = seconds(ours)
-        yield mine / seconds(theirs)
-        other = seconds(theirs)
-        yield seconds(ours) / other
+        pairs = [(ours(), theirs()) for _ in range(TURNS)]
+        yield min(mine for mine, _ in pairs) / min(other for _, other in pairs)
 
 
 def measured(rows: Iterable[Row], size: Size) -> Iterator[tuple[Row, Spread]]:

@@ -55,7 +55,7 @@ def test_every_row_is_in_the_table(command):
 
 
 def test_a_side_that_takes_thrice_as_long_is_thrice_as_dear():
-    """A figure is our time over theirs, whoever of the two goes first."""
+    """A figure is our time over theirs."""
     clock = Clock()
     figures = paired(clock.work(3.0), clock.work(1.0), now=lambda: clock.now)
 
