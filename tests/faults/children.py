@@ -16,7 +16,7 @@ from multiprocessing.context import ForkServerProcess
 __all__ = ["all_ended", "ended", "start"]
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["pytest", "trio", "tests.faults.workers", "tests.faults.points"])
+_CONTEXT.set_forkserver_preload(["pytest", "trio", "tests.faults.workers", "tests.faults.lane"])
 #: Seconds that any child gets; a hang fails here and not at the CI's limit.
 LIMIT = 60.0
 

@@ -8,8 +8,9 @@ import itertools
 import pytest
 
 from haltable import Operator, SQLiteStore
-from tests.faults import points
+from tests.faults import lane, points
 from tests.faults.children import ended, start
+from tests.faults.lane import Lane
 from tests.faults.points import BODY, CAP, EFFECT, KEY, POINTS
 from tests.faults.tally import Tally
 
@@ -132,3 +133,13 @@ def _folder(tmp_path, number):
     folder = tmp_path / str(number)
     folder.mkdir()
     return folder
+
+
+def test_killed_at_random_moments(tmp_path):
+    """P1, P2: whatever the moment, a kill costs at most one unit and gives none."""
+    heavy = Lane(tmp_path, seed=20261123)
+    heavy.kill(30)
+    losses = heavy.check(30)
+
+    assert losses.starts == losses.keys * lane.CAP
+    assert losses.keys > 1

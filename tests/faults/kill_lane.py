@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: MIT
+"""The command of the heavy lane: kills as often as asked, and says what it cost.
+
+python -m tests.faults.kill_lane --kills 5000
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.faults.lane import Lane
+
+
+def main() -> int:
+    """Kills as often as asked; says what it cost."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
+    asked = parser.parse_args()
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="haltable-kills-") as folder:
+        lane = Lane(Path(folder), asked.seed)
+        lane.kill(asked.kills)
+        losses = lane.check(asked.kills)
+    seconds = time.monotonic() - began
+    sys.stdout.write(f"seed {asked.seed}: {losses} in {seconds:.0f} s, no promise broken\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: MIT
+"""Kills processes at random moments, as often as asked, and holds every key to its cap.
+
+The heavy lane beside ``test_kill_points``: there each named point is hit, here
+the moments between them are.  Two processes at a time work through keys in one
+SQLite file; each is killed by a timer of its own.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import signal
+import threading
+from collections import Counter
+from pathlib import Path
+
+import attrs
+
+from haltable import ExitCondition, IterationCap, Loop, LoopBusy, Operator, SQLiteStore
+from haltable.conditions import never
+from tests.faults.children import ended, start
+from tests.faults.tally import Tally
+from tests.faults.ways import ASYNC, SYNC
+
+__all__ = ["CAP", "Lane", "Losses"]
+
+CAP = 10
+#: Seconds within which a process dies: some in its first write, some after dozens of keys.
+LIFE = 0.12
+SIDE_BY_SIDE = 2
+WAYS = ("run", "step", "for", "arun on asyncio", "arun on trio", "astep on trio")
+
+
+@attrs.frozen
+class Losses:
+    """What the kills did, summed over all keys.
+
+    Args:
+        kills: processes that were killed.
+        keys: keys that came to their end.
+        starts: starts that were recorded.
+        bodies: bodies that were counted outside.
+        crashes: starts that were recorded as crashed.
+    """
+
+    kills: int
+    keys: int
+    starts: int
+    bodies: int
+    crashes: int
+
+
+class Lane:
+    """Processes that die over one file, and what must hold when they have."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self._path = str(folder / "loops.db")
+        self._tally = Tally(folder / "outside")
+        self._chance = random.Random(seed)
+
+    def kill(self, kills: int) -> None:
+        """Starts processes until so many of them were killed.
+
+        Raises:
+            AssertionError: if one ended in any other way.
+        """
+        killed = 0
+        while killed < kills:
+            processes = [start(work, self._death()) for _ in range(SIDE_BY_SIDE)]
+            codes = [ended(process) for process in processes]
+            if codes != [-signal.SIGKILL] * SIDE_BY_SIDE:
+                raise AssertionError(f"children were to be killed, and ended with {codes}")
+            killed += SIDE_BY_SIDE
+
+    def check(self, kills: int) -> Losses:
+        """Runs every key to its end, and holds it against what was counted outside.
+
+        Raises:
+            AssertionError: if a promise broke; it says which, of which key.
+        """
+        words = Counter(self._tally.words())
+        with SQLiteStore(self._path) as store:
+            ops, late = Operator(store), Counter[str]()
+            states = []
+            for found in ops.list():
+                report = loop_on(store, found.key).run(lambda key=found.key: late.update([key]))
+                states.append(ops.show(found.key))
+                bodies = words[found.key] + late[found.key]
+                state = states[-1]
+                problems = {
+                    "bodies over the cap": bodies > CAP,
+                    "a body that was not recorded": bodies > state.starts,
+                    "not at its end": not report.status.terminal or state.running is not None,
+                    "starts that are not the cap": state.starts != CAP,
+                    "failures that were none": state.failures != state.crashes,
+                }
+                if any(problems.values()):
+                    raise AssertionError(f"{found.key}: {problems}, {bodies} bodies, {state}")
+        losses = Losses(
+            kills=kills,
+            keys=len(states),
+            starts=sum(state.starts for state in states),
+            bodies=sum(words.values()) + sum(late.values()),
+            crashes=sum(state.crashes for state in states),
+        )
+        if losses.starts - losses.bodies > kills or losses.crashes > kills:
+            raise AssertionError(f"a kill cost more than one unit: {losses}")
+        return losses
+
+    def _death(self) -> Death:
+        done = sum(1 for count in Counter(self._tally.words()).values() if count >= CAP - 1)
+        chance = self._chance
+        return Death(
+            self._path,
+            str(self._tally.path),
+            chance.choice(WAYS),
+            first=max(0, done - 20),
+            after=chance.random() * LIFE,
+        )
+
+
+@attrs.frozen
+class Death:
+    """A process's work until it dies: where, by which way in, from which key on, and when."""
+
+    path: str
+    outside: str
+    way: str
+    first: int
+    after: float
+
+
+def work(death: Death) -> None:
+    """Runs one key after the other to its end, until this process is killed."""
+    tally = Tally(death.outside)
+    store = SQLiteStore(death.path)
+    timer = threading.Timer(death.after, os.kill, (os.getpid(), signal.SIGKILL))
+    timer.start()
+    for number in itertools.count(death.first):
+        key = f"key {number:06}"
+        loop = loop_on(store, key)
+        try:
+            while not (SYNC | ASYNC)[death.way](
+                loop, lambda key=key: tally.mark(key)
+            ).status.terminal:
+                pass
+        except LoopBusy:
+            continue
+
+
+def loop_on(store: SQLiteStore, key: str) -> Loop:
+    """Returns the loop of one key: N starts, and nothing else ends it."""
+    cap = IterationCap(CAP, max_consecutive_failures=None)
+    return Loop(cap, ExitCondition(success=never), key=key, store=store)
