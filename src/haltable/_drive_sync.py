@@ -99,13 +99,12 @@ def turn(run: RunState, *, each_asked: bool) -> bool:
     try:
         if not run.begun and not begin(run):
             return False
-        if step is GO:
-            step = kernel.resume(run.now(), run)
-        elif step is None:
-            if kernel.silent(run.now(), each_asked=each_asked):
-                step = GO
-            else:
-                step = finish(run, last=False, each_asked=each_asked)
+        if step is not None:
+            step = kernel.go_on(step, run.now(), run)
+        elif kernel.silent(run.now(), each_asked=each_asked):
+            step = GO
+        else:
+            step = finish(run, last=False, each_asked=each_asked)
         return proceed(run, step)
     except StoreError as error:
         fail(run, error)

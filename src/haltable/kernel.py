@@ -214,6 +214,19 @@ class Kernel(Hearing):
         self._at = now
         return HALT if self._rule() else self._look_ahead(now, verbs)
 
+    def go_on(self, step: Step, now: float, verbs: Verbs | None) -> Step:
+        """Says what comes next, now that another iteration is asked for.
+
+        Args:
+            step: what was decided when the last one ended.
+            now: the moment; what has passed since is no longer to be waited for.
+            verbs: what carries out the iterations' verbs.
+        """
+        self.pause -= now - self._at
+        if self.resume(now, verbs) is HALT:
+            return HALT
+        return PAUSE if step is PAUSE and self.pause > 0 else GO
+
     def accept(self, iteration: Iteration, claim: Done | GiveUp, value: object) -> None:
         """Notes what the body says of itself; the last word counts."""
         del iteration
