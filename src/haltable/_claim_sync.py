@@ -148,6 +148,9 @@ def close(run: RunState, wait: float = 0.0) -> None:
         run.end(durable=False)
         return
     durable, extension = True, run.kernel.counts.extension
+    if book.claimed and book.standing is not MINE:
+        # Whoever looked last has found that the claim is not whole.
+        durable = run.bow_to(book.standing)
     try:
         if book.claimed and book.standing is MINE:
             store_apart(run)
