@@ -68,13 +68,13 @@ class RunState(Reporting):
         if settings.sinks:
             self.listening = True
         self.kernel = Kernel(plan, now, key=key, loud=self.listening)
-        if outer is not None and isinstance(outer, RunState) and not outer.finished:
-            self._nest_in(outer, now)
         if key is not None:
             self.key = key
             self.verb_at = now
             self.memory = Recollection(plan.breakers, apart=False)
             self.apart = Recollection(plan.breakers, apart=True)
+        if outer is not None and isinstance(outer, RunState) and not outer.finished:
+            self._nest_in(outer, now)
 
     def begin_quietly(self, now: float) -> bool:
         """Begins the first iteration of a run that has no key and nobody to ask."""
