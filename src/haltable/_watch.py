@@ -28,7 +28,8 @@ class Watcher:
     def _start_over(self) -> None:
         self._looks: dict[str, Callable[[], None] | None] = {}
         self._pid = os.getpid()
-        self._lock = threading.Lock()
+        # Reentrant, since a garbage collection under it may end a run that was dropped.
+        self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._thread: threading.Thread | None = None
 
@@ -46,7 +47,7 @@ class Watcher:
         """Notes that a run has ended; the thread ends with the last that was looked at."""
         with self._mine():
             self._looks.pop(token, None)
-            if not any(look is not None for look in self._looks.values()):
+            if not self._wanted():
                 self._changed.notify_all()
 
     def tokens(self) -> Collection[str]:
@@ -54,21 +55,25 @@ class Watcher:
         with self._mine():
             return frozenset(self._looks)
 
-    def _mine(self) -> threading.Lock:
+    def _mine(self) -> threading.RLock:
         # A fork copies the table without the runs' threads, and the lock in
         # whatever state it was: the child starts with new ones.
         if self._pid != os.getpid():
             self._start_over()
         return self._lock
 
+    def _wanted(self) -> list[Callable[[], None]]:
+        # Copied first, for a run may end while they are looked through; see the lock.
+        return [look for look in list(self._looks.values()) if look is not None]
+
     def _watch(self) -> None:
         while True:
             with self._lock:
-                if not any(look is not None for look in self._looks.values()):
+                if not self._wanted():
                     self._thread = None
                     return
                 self._changed.wait(self._interval)
-                looks = [look for look in self._looks.values() if look is not None]
+                looks = self._wanted()
             for look in looks:
                 look()
 

@@ -51,7 +51,8 @@ class MemoryStore:
             message = f"clock={clock!r}: it must be callable and return seconds"
             raise ConfigurationError(message)
         self._clock = clock
-        self._lock = threading.Lock()
+        # Reentrant, since a garbage collection under it may end a run that was dropped.
+        self._lock = threading.RLock()
         #: key -> (value, version, time of the write)
         self._held: dict[str, tuple[bytes, int, float]] = {}
         # One counter for all keys, so that a deleted key needs no trace.
