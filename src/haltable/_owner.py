@@ -67,9 +67,20 @@ def _state_and_birth(pid: int) -> tuple[str, str] | None:
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
-        return "X", ""
+        return None if _exists(pid) else ("X", "")
     except OSError:
         return None
     # The name, in brackets, may hold anything; what follows the last one is fixed.
     fields = text.rpartition(")")[2].split()
     return fields[0], fields[19]
+
+
+def _exists(pid: int) -> bool:
+    # Where /proc hides other users' processes (hidepid=), their absence there says nothing.
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
