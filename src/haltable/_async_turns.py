@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
+from contextvars import ContextVar
 from types import TracebackType
 
 import anyio
@@ -16,6 +17,9 @@ import anyio.from_thread
 import anyio.lowlevel
 
 __all__ = ["AsyncWaker", "ShieldedLock", "Turnstile"]
+
+#: The passes through turnstiles that this context, or the one it was copied from, is inside of.
+_inside: ContextVar[tuple[object, ...]] = ContextVar("haltable.inside", default=())
 
 
 class AsyncWaker:
@@ -72,14 +76,19 @@ class Turnstile:
 
     @asynccontextmanager
     async def passing(self) -> AsyncGenerator[None, None]:
-        """Waits for its turn; a task that is inside already goes through, to be refused there."""
-        task = anyio.get_current_task().id
-        if self._holder == task:
+        """Waits for its turn; who is inside already goes through, to be refused there.
+
+        So do tasks that were begun inside: waiting for one another would never end.
+        """
+        inside = _inside.get()
+        if self._holder in inside:
             yield
             return
         async with self._lock:
-            self._holder = task
+            self._holder = holder = object()
+            token = _inside.set((*inside, holder))
             try:
                 yield
             finally:
                 self._holder = None
+                _inside.reset(token)
