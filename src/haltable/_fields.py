@@ -98,6 +98,8 @@ class RunFields:
     apart_version: int = 0
     apart_stored_text: str = "{}"
     verb_at: float = 0.0
+    #: The moment at which its newest pause ends.
+    rested_at: float = 0.0
     #: How an iteration ended that the record does not know of yet.
     unsettled: Outcome | None = None
     #: Standings of the claim over which the run's last write goes all the same.

@@ -72,6 +72,7 @@ class Recording(RunFields):
         """Returns the write that ends the last iteration and keeps the key for the next."""
         book, lease = self.keyed_book(), self.settings.lease
         elapsed = self.kernel.elapsed(moment)
+        self.rested_at = moment + wait
 
         def pause(record: LoopRecord) -> LoopRecord:
             record = ledger.settled(record, self.unsettled, elapsed=elapsed, wait=wait)
@@ -86,7 +87,9 @@ class Recording(RunFields):
 
         def renew(record: LoopRecord) -> LoopRecord:
             pausing = record.running is not None and record.running.pausing
-            record = attrs.evolve(record, elapsed=elapsed)
+            # The store's age, from which the wait is reckoned, begins anew.
+            wait = max(0.0, self.rested_at - moment) if pausing else record.wait
+            record = attrs.evolve(record, elapsed=elapsed, wait=wait)
             return ledger.held(record, book.owner, lease=lease, pausing=pausing)
 
         return renew
@@ -235,7 +238,9 @@ class Recording(RunFields):
     def recall_apart(self, apart: Apart | None, version: int) -> None:
         """Takes in the breakers' large memory; another epoch's is not read."""
         self.apart_version = version
-        if apart is not None and apart.epoch == self.keyed_book().record.epoch:
+        book = self.keyed_book()
+        # Beside an absent record lies what another one left behind.
+        if apart is not None and book.version and apart.epoch == book.record.epoch:
             self.apart.recall(apart.memory)
             self.apart_stored_text = self.apart.text
 
@@ -264,7 +269,7 @@ def _as_json(result: object) -> tuple[str | None, str | None]:
     try:
         text = json.dumps(result, separators=(",", ":"), allow_nan=False)
         same = json.loads(text) == result
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         return None, f"it is not JSON: {error}"
     if not same:
         return None, f"it is not JSON: a {type(result).__name__} would come back as something else"

@@ -59,7 +59,7 @@ class Recollection:
         for breaker, memory in zip(self._breakers, memories, strict=True):
             try:
                 text = json.dumps(memory, separators=(",", ":"), allow_nan=False)
-            except (TypeError, ValueError) as error:
+            except (TypeError, ValueError, RecursionError) as error:
                 raise Unstorable(breaker.name, f"its memory is not JSON: {error}") from error
             texts.append(f"{json.dumps(breaker.name)}:{text}")
         text = "{" + ",".join(texts) + "}"
