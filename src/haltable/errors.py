@@ -146,5 +146,8 @@ def split_interrupt(error: BaseException | None, run: object) -> tuple[bool, Bas
 
 def in_words(error: BaseException) -> str:
     """Returns an exception as its type and text."""
-    text = str(error)
+    try:
+        text = str(error)
+    except Exception as fault:  # Anybody's own __str__ may raise anything.
+        text = f"its text cannot be read ({type(fault).__name__})"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -37,10 +37,15 @@ class Hearing(Counting):
         """Takes the answer to a question to the breaker that asked."""
         breaker, verdict = asked.breaker, asked.verdict
         if verdict is not None and answer.fault is None:
-            if answer.value:
-                self._note(breaker, verdict)
-                self._quiet_starts = 0
-            return
+            try:
+                holds = bool(answer.value)
+            except Exception as fault:
+                answer = Answer(fault=fault)
+            else:
+                if holds:
+                    self._note(breaker, verdict)
+                    self._quiet_starts = 0
+                return
         outcome = self.outcome
         if outcome is None:
             iteration = self._make(verbs, self.starts + 1)

@@ -99,7 +99,7 @@ class Kernel(Hearing):
         yes = self._yes
         if yes is None or yes.ruling is None or len(self._words) != 1 or self.claim is not None:
             return False
-        if self.loud or self.counts.row or self._speakable(now):
+        if self.loud or self.counts.row or self._speakable(now) or self.ruling is not None:
             return False
         self.ruling = yes.ruling
         return True

@@ -47,6 +47,12 @@ class Outcome(enum.StrEnum):
     KILLED = "killed"
 
 
+def _check_reason(verdict: object, attribute: attrs.Attribute[str], value: object) -> None:
+    del attribute
+    if not isinstance(value, str):
+        raise TypeError(f"{type(verdict).__name__}(reason={value!r}): say why in a string")
+
+
 @attrs.frozen
 class Done:
     """The loop has succeeded.
@@ -55,7 +61,7 @@ class Done:
         reason: what was seen, in words for the receipt.
     """
 
-    reason: str = ""
+    reason: str = attrs.field(default="", validator=_check_reason)
 
 
 @attrs.frozen
@@ -66,7 +72,7 @@ class GiveUp:
         reason: why, in words for the receipt.
     """
 
-    reason: str
+    reason: str = attrs.field(validator=_check_reason)
 
 
 @attrs.frozen
@@ -77,7 +83,7 @@ class Trip:
         reason: why, in words for the receipt.
     """
 
-    reason: str
+    reason: str = attrs.field(validator=_check_reason)
 
 
 @attrs.frozen
@@ -88,7 +94,7 @@ class Warn:
         reason: what was seen, in words.
     """
 
-    reason: str
+    reason: str = attrs.field(validator=_check_reason)
 
 
 #: What a breaker's hook may return; None means "go on".
