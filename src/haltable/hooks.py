@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import copy
 import math
+from collections import deque
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import attrs
 
@@ -23,6 +24,9 @@ from haltable.model import Trip, Verdict
 from haltable.probe import Answer, Question
 
 __all__ = ["Hooks", "Horizon"]
+
+#: What is changed in place.
+_CONTAINERS = (bytearray, deque, dict, list, set)
 
 
 @attrs.frozen
@@ -48,6 +52,10 @@ def _check_name(hooks: object, attribute: attrs.Attribute[str], value: object) -
     del hooks, attribute
     if not isinstance(value, str) or not value:
         raise ConfigurationError(f"name={value!r}: give a non-empty string")
+
+
+def _fields_of(hooks: Hooks) -> tuple[str, ...]:
+    return tuple(field.name for field in attrs.fields(type(hooks)))
 
 
 @attrs.define(eq=False)
@@ -163,6 +171,14 @@ class Hooks:
     def fresh(self) -> Self:
         """Returns a copy for one run, its memory as at the start of an epoch."""
         fresh = copy.copy(self)
+        # attrs copies the fields that it was told of; a class without it may have more.
+        own: dict[str, Any] = {name: getattr(self, name, None) for name in _fields_of(self)}
+        for name, value in {**own, **getattr(self, "__dict__", {})}.items():
+            if isinstance(value, _CONTAINERS):
+                # What one run gathers in it is no other's.
+                object.__setattr__(fresh, name, copy.copy(cast("object", value)))
+            elif name not in own:
+                object.__setattr__(fresh, name, value)
         forget(fresh)
         return fresh
 

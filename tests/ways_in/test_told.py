@@ -97,30 +97,6 @@ def test_every_way_in_tells_each_iteration_once(name, keyed):
     """A start, and then its end, and in the end that of the run, in whatever way in."""
     heard = []
     options = {"key": "key", "store": MemoryStore()} if keyed or name in STEPS else {}
-    policy = (
-        Policy(
-            IterationCap(3), ExitCondition(give_up=lambda: False), sinks=[heard.append], **options
-        )
-        if name not in STEPS and "function" not in name and "method" not in name
-        else Policy(
-            IterationCap(3), ExitCondition(success=lambda: False), sinks=[heard.append], **options
-        )
-    )
-
-    WAYS[name](policy, lambda: None)
-
-    ended = [event for event in heard if isinstance(event, RunEnded)]
-    assert kinds(heard)[:6] == ["IterationStarted", "IterationEnded"] * 3
-    assert isinstance(heard[-1], RunEnded)
-    assert ended[-1].ruling.status is Status.TRIPPED
-    assert len(ended) == 1 or name == "step"
-
-
-@pytest.mark.parametrize("name", ASYNC_WAYS)
-async def test_every_async_way_in_tells_each_iteration_once(name):
-    """The same from the async twins."""
-    heard = []
-    options = {"key": "key", "store": MemoryStore()} if name in STEPS else {}
     policy = Policy(
         IterationCap(3), ExitCondition(success=lambda: False), sinks=[heard.append], **options
     )
