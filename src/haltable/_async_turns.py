@@ -15,6 +15,7 @@ from types import TracebackType
 import anyio
 import anyio.from_thread
 import anyio.lowlevel
+import anyio.to_thread
 
 __all__ = ["AsyncWaker", "ShieldedLock", "Turnstile"]
 
@@ -42,19 +43,21 @@ class AsyncWaker:
 
 
 class ShieldedLock:
-    """A lock that a cancelled task can still take, to write down how it ended."""
+    """A thread's lock that a task can take too, a cancelled one to write down how it ended.
+
+    Args:
+        lock: the lock, which the watcher thread may hold for a look.
+    """
 
     __slots__ = ("_lock",)
 
-    def __init__(self) -> None:
-        self._lock = anyio.Lock()
+    def __init__(self, lock: threading.Lock) -> None:
+        self._lock = lock
 
     async def __aenter__(self) -> None:
-        try:
-            self._lock.acquire_nowait()
-        except anyio.WouldBlock:
+        if not self._lock.acquire(blocking=False):
             with anyio.CancelScope(shield=True):
-                await self._lock.acquire()
+                await anyio.to_thread.run_sync(self._lock.acquire)
 
     async def __aexit__(
         self,

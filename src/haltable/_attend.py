@@ -29,6 +29,7 @@ class Attendant:
 
     async def begin(self) -> None:
         """Starts the task."""
+        self._run.attended = True
         await self._group.__aenter__()
         self._group.start_soon(self._attend)
 

@@ -257,12 +257,24 @@ def store_apart(run: RunState) -> bool:
         if isinstance(reply, Entry):
             run.apart_version, run.apart_stored_text = reply.version, run.apart.text
             return True
+        if not stands(run):
+            return True  # Who holds the key now keeps its memory; our next write finds that out.
         found = ports.read(run, run.apart_key)
         # Damage must fail here, before it is written over.
         run.apart_version = 0 if found is None else found.version
         if found is not None:
             decode_apart(found.value)
     raise StoreError(f"{run.label}: the store refused {_STALE_READS} writes in a row")
+
+
+def stands(run: RunState) -> bool:
+    """Looks at the record and says whether the claim still stands."""
+    book = run.keyed_book()
+    with ports.locked(run):
+        entry = ports.read(run, run.store_key)
+        if entry is None or entry.version != book.version:
+            book.compare(entry)
+    return book.standing in (MINE, Standing.STOP_ASKED)
 
 
 def watch(run: RunState) -> None:

@@ -183,6 +183,7 @@ async def leave(run: RunState, why: str) -> None:
 async def begin(run: RunState) -> bool:
     """Opens the key, if there is one; False if the run ended over it."""
     run.begun = True
+    run.nest()
     if run.key is None:
         return True
     run.book = ports.new_book(run, watch)

@@ -76,6 +76,8 @@ class RunFields:
     previous: Any = None
     turnstile: Any = None
     attendant: Any = None
+    #: Whether a task looks at the record, so that the watcher thread need not.
+    attended: bool = False
     breath_at: float = 0.0
     #: How often its task was asked to end, and how often before the run; asyncio's only.
     cancellations: Callable[[], int] | None = None

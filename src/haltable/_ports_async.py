@@ -22,11 +22,11 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-from haltable import _owner, _watch
+from haltable import _claim_sync, _owner, _watch
 from haltable._async_turns import AsyncWaker, ShieldedLock
 from haltable._book import Book
 from haltable._state import RunState
-from haltable.errors import StoreError, in_words
+from haltable.errors import ConfigurationError, StoreError, in_words
 from haltable.plan import Asked
 from haltable.records import Owner, new_record
 from haltable.store import Conflict, Entry
@@ -155,12 +155,23 @@ async def rest(run: RunState, seconds: float) -> None:
 def new_book(run: RunState, look: Callable[[RunState], Awaitable[None]]) -> Book:
     """Returns the book of a run that begins, under a token of its own.
 
-    Whoever runs it in a task group has it looked at; see `Run.arun`.
+    A run that no task attends is looked at by the watcher thread, which only a
+    synchronous store allows.
+
+    Raises:
+        ConfigurationError: if nobody could look at it.
     """
     del look
+    if not run.attended and run.settings.store is None:
+        raise ConfigurationError(
+            f"{run.label}: with an async store nobody can renew the key's lease here; "
+            "put `async with loop.start() as run:` around it"
+        )
     book = Book(_owner.new_owner(), new_record(run.label))
-    run.async_lock = ShieldedLock()
-    _watch.shared.add(book.owner.token, None)
+    run.lock = threading.Lock()
+    run.async_lock = ShieldedLock(run.lock)
+    watched = None if run.attended else functools.partial(_claim_sync.watch, run)
+    _watch.shared.add(book.owner.token, watched)
     return book
 
 

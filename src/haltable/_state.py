@@ -14,7 +14,7 @@ from typing import cast
 from haltable import interventions
 from haltable._context import here
 from haltable._fields import Settings
-from haltable._reporting import Reporting
+from haltable._nesting import Nesting
 from haltable.clock import Clock
 from haltable.errors import (
     ConfigurationError,
@@ -48,10 +48,8 @@ _NEVER_OURS = (
 )
 
 
-class RunState(Reporting):
+class RunState(Nesting):
     """One execution of a loop: everything that changes lives here."""
-
-    children: list[RunState] | None = None
 
     def __init__(self, settings: Settings, key: str | None) -> None:
         plan = settings.plan
@@ -73,11 +71,13 @@ class RunState(Reporting):
             self.verb_at = now
             self.memory = Recollection(plan.breakers, apart=False)
             self.apart = Recollection(plan.breakers, apart=True)
-        if outer is not None and isinstance(outer, RunState) and not outer.finished:
-            self._nest_in(outer, now)
+        if outer is not None and isinstance(outer, Nesting) and not outer.finished:
+            self.around = outer
 
     def begin_quietly(self, now: float) -> bool:
         """Begins the first iteration of a run that has no key and nobody to ask."""
+        if self.around is not None:
+            self.nest()
         if self.key is None and self.kernel.begin_quietly(now):
             self.begun = self.ran = True
             return True
@@ -165,53 +165,6 @@ class RunState(Reporting):
             kernel.returned(None)
         return True
 
-    # Stopping from outside ------------------------------------------------------
-
-    def ask_to_stop(self, ruling: Ruling, *, interrupting: bool = False) -> None:
-        """Ends the run at its next turn, and wakes it if it waits; from any thread.
-
-        Args:
-            ruling: how it ends.
-            interrupting: whether the body that is running shall not be waited
-                for, where the mode can interrupt it.
-        """
-        kernel = self.kernel
-        if kernel.stop is None:
-            kernel.stop = ruling
-        kernel.interrupt_quiet()
-        waker = self.waker
-        if waker is not None:
-            waker()
-        interrupter = self.interrupter
-        if interrupting and interrupter is not None:
-            self.interrupted_by_us = True
-            interrupter()
-        # Copied, since children end in threads of their own.
-        for child in tuple(self.children or ()):
-            child.ask_to_stop(child.stopped("outer", f"the run around it ended: {ruling.reason}"))
-
-    def stopped(self, who: str, reason: str) -> Ruling:
-        """Returns the ruling of a stop by the host, which leaves a key open for the next run."""
-        status = Status.STOPPED if self.key is None else Status.OPEN
-        return Ruling(status, who, reason)
-
-    def _leave_outer(self) -> None:
-        outer, self.outer = self.outer, None
-        if isinstance(outer, RunState) and outer.children and self in outer.children:
-            outer.children.remove(self)
-
-    def _nest_in(self, outer: RunState, now: float) -> None:
-        self.outer = outer
-        if outer.children is None:
-            outer.children = []
-        outer.children.append(self)
-        kernel, around = self.kernel, outer.kernel
-        if outer.clock is self.clock:
-            left = around.origin + around.plan.time_limit - now
-            kernel.outer_end = now + min(left, around.outer_end - now)
-        if around.stop is not None or around.ruling is not None:
-            self.ask_to_stop(self.stopped("outer", "the run around it has ended"))
-
     # The end -------------------------------------------------------------------------
 
     def end_of_time(self, record: LoopRecord) -> float:
@@ -229,6 +182,11 @@ class RunState(Reporting):
         """
         book, kernel = self.keyed_book(), self.kernel
         book.record = record
+        if self.memory.text != "{}" and kernel.plan.stateful:
+            # Admitted once more: what was recalled before may be of another epoch.
+            kernel.plan = kernel.plan.for_run()
+            self.memory = Recollection(kernel.plan.breakers, apart=False)
+            self.apart = Recollection(kernel.plan.breakers, apart=True)
         kernel.carry_on(record, self.now() - waited)
         self.memory.recall(record.past.memory)
         if record.past.stop is not None and kernel.stop is None:
