@@ -15,7 +15,7 @@ from haltable._watch import shared
 KEY = "job"
 CAP = 20
 #: Seconds that no test waits for; a hang is found by them.
-LONG = 30.0
+LONG = 10.0
 
 
 @pytest.fixture

@@ -186,3 +186,52 @@ async def test_a_body_that_is_cancelled_while_its_store_is_gone(anyio_backend):
     assert (run.report.status, run.report.durable) == ("open", False)
     assert "did not confirm" in run.report.reason
     assert not shared.tokens()
+
+
+class Watched(Hanging):
+    """A store that hangs when somebody looks at the record while a body runs."""
+
+    def __init__(self, seconds):
+        super().__init__(math.inf, seconds=seconds)
+        self.inside = False
+
+    async def read(self, key):
+        if self.inside:
+            await self.hang()
+        return self.inner.read(key)
+
+
+@pytest.mark.parametrize("cancelled", [True, False])
+async def test_the_look_at_a_long_body_hangs(anyio_backend, cancelled):
+    """P5: a look that hangs holds the run up for as long as the store does, or for its grace."""
+    store = Watched(math.inf if cancelled else 0.1)
+    bodies, over = [], anyio.Event()
+
+    async def body():
+        bodies.append(1)
+        store.inside = len(bodies) == 1
+        if store.inside:
+            await store.hung.wait()
+        store.inside = False
+        over.set()
+
+    run = Loop(IterationCap(CAP), key=KEY, store=store, grace=GRACE).start()
+    with anyio.CancelScope() as scope:
+        async with anyio.create_task_group() as group:
+            group.start_soon(run.arun, body)
+            await over.wait()
+            since = anyio.current_time()
+            if cancelled:
+                await anyio.wait_all_tasks_blocked()
+                scope.cancel()
+
+    # The look, the write that waited for it, and the end of the run: each has its grace.
+    assert anyio.current_time() - since <= 3 * GRACE + SLACK[backend(anyio_backend)]
+    assert scope.cancelled_caught is cancelled
+    assert len(bodies) == (1 if cancelled else CAP)
+    state = Operator(store.inner).show(KEY)
+    # The charge that waited for the look is cut off, and costs its unit.
+    assert state.starts - len(bodies) <= cancelled
+    assert (state.running, state.failures) == (None, 0)
+    assert run.report.status == ("open" if cancelled else "tripped")
+    assert not shared.tokens()
