@@ -287,10 +287,29 @@ def test_an_iterator_that_was_never_asked_holds_nothing():
     del iterator
 
 
-@pytest.mark.parametrize("store", [MemoryStore, AwaitedStore])
-async def test_an_async_for_that_is_left_gives_its_key_back(store):
+async def test_a_bare_async_for_over_an_async_store_is_refused():
+    """Nobody could renew its lease; the error says what to write, and that works."""
+    loop = Loop(IterationCap(2), key="key", store=AwaitedStore())
+    with pytest.raises(ConfigurationError, match="async with"):
+        async for _ in loop:
+            pass
+    starts = []
+
+    async def attended():
+        async with loop.start() as run:
+            async for iteration in run:
+                with iteration:
+                    starts.append(iteration.starts)
+
+    with pytest.raises(LoopTripped):
+        await attended()
+
+    assert starts == [1, 2]
+
+
+async def test_an_async_for_that_is_left_gives_its_key_back():
     """Without waiting for an event loop's finaliser the next run starts at once."""
-    loop = Loop(IterationCap(4), key="key", store=store())
+    loop = Loop(IterationCap(4), key="key", store=MemoryStore())
 
     async def body(iteration):
         return iteration.starts
@@ -409,7 +428,7 @@ async def test_over_async_items_does_the_same():
     with pytest.raises(LoopTripped) as halted:
         assert [pair async for pair in short]
     await source.aclose()
-    loop, source = Loop(CAP, key="key", store=AwaitedStore()), letters()
+    loop, source = Loop(CAP, key="key", store=MemoryStore()), letters()
     await aleave(loop.over(source), block=True)
     await source.aclose()
 
