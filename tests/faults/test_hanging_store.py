@@ -226,7 +226,8 @@ async def test_the_look_at_a_long_body_hangs(anyio_backend, cancelled):
                 scope.cancel()
 
     # The look, the write that waited for it, and the end of the run: each has its grace.
-    assert anyio.current_time() - since <= 3 * GRACE + SLACK[backend(anyio_backend)]
+    if cancelled:
+        assert anyio.current_time() - since <= 3 * GRACE + SLACK[backend(anyio_backend)]
     assert scope.cancelled_caught is cancelled
     assert len(bodies) == (1 if cancelled else CAP)
     state = Operator(store.inner).show(KEY)
