@@ -44,7 +44,7 @@ class AsyncIterations:
             run.unwrap()
             raise StopAsyncIteration
         run.give_control()
-        return kernel.current(run)
+        return kernel.current(run.verbs)
 
     def __del__(self) -> None:
         if not self._run.finished:

@@ -18,6 +18,7 @@ from haltable.run import Run
 __all__ = ["agenerate", "generate"]
 
 _RETURNED = Done("the generator returned")
+_CLOSED = "the generator was closed"
 
 
 def generate(run: Run, generator: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
@@ -46,7 +47,7 @@ def generate(run: Run, generator: Generator[Any, Any, Any]) -> Generator[Any, An
             except BaseException as error:
                 thrown = error
     except GeneratorExit:
-        driver.leave(run, "the generator was closed")
+        _close(run, generator)
         raise
     except Exception as error:
         driver.end_block(run, error)
@@ -92,7 +93,7 @@ async def agenerate(run: Run, generator: AsyncGenerator[Any, Any]) -> AsyncGener
                 thrown = error
     except GeneratorExit:
         # An async generator that is being closed may await, but not yield.
-        await adriver.leave(run, "the generator was closed")
+        await _aclose(run, generator)
         raise
     except Exception as error:
         await adriver.end_block(run, error)
@@ -103,3 +104,20 @@ async def agenerate(run: Run, generator: AsyncGenerator[Any, Any]) -> AsyncGener
     finally:
         await generator.aclose()
     run.unwrap()
+
+
+def _close(run: Run, generator: Generator[Any, Any, Any]) -> None:
+    # First the generator, whose last lines are the body's too; then the key goes back.
+    try:
+        generator.close()
+    finally:
+        driver.leave(run, _CLOSED)
+
+
+async def _aclose(run: Run, generator: AsyncGenerator[Any, Any]) -> None:
+    from haltable import _drive_async as adriver
+
+    try:
+        await generator.aclose()
+    finally:
+        await adriver.leave(run, _CLOSED)

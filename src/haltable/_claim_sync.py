@@ -119,7 +119,7 @@ def charge(run: RunState) -> bool:
         # Somebody was quicker: everything that was known of the key is old.
         if not admitted(run):
             return False
-        if kernel.resume(run.now(), run) is HALT:
+        if kernel.resume(run.now(), run.verbs) is HALT:
             close(run)
             return False
     moment = run.now()

@@ -27,6 +27,7 @@ async def drive(run: RunState, call: Call) -> None:
     kernel, now = run.kernel, run.now
     body, mode, args, kwargs = call.body, call.mode, call.args, call.kwargs
     each, writing = ports.each_return(run), run.key is not None
+    verbs = run.verbs if mode is TAKES_ITERATION or mode is FULL else None
     try:
         moment = now()
         going = run.begin_quietly(moment) or await turn(run, each_asked=True)
@@ -36,9 +37,9 @@ async def drive(run: RunState, call: Call) -> None:
                     if mode is PLAIN:
                         result = await body()
                     elif mode is TAKES_ITERATION:
-                        result = await body(kernel.fresh(run, moment))
+                        result = await body(kernel.fresh(verbs, moment))
                     elif mode is FULL:
-                        result = await body(*args, **call.keywords(kernel.fresh(run, moment)))
+                        result = await body(*args, **call.keywords(kernel.fresh(verbs, moment)))
                     else:
                         result = await body(*args, **kwargs)
                 except Exception as error:
@@ -51,7 +52,7 @@ async def drive(run: RunState, call: Call) -> None:
                             kernel.hold(asked, result)
                     except Exception as fault:
                         kernel.returned(result)
-                        kernel.hear(asked, Answer(fault=fault), run)
+                        kernel.hear(asked, Answer(fault=fault), run.verbs)
                 moment = now()
                 if writing or not kernel.quiet(result, moment):
                     kernel.returned(result)
@@ -74,9 +75,9 @@ async def single(run: RunState, call: Call) -> None:
             if call.mode is PLAIN:
                 result = await call.body()
             elif call.mode is TAKES_ITERATION:
-                result = await call.body(run.kernel.current(run))
+                result = await call.body(run.kernel.current(run.verbs))
             elif call.mode is FULL:
-                result = await call.body(*call.args, **call.keywords(run.kernel.current(run)))
+                result = await call.body(*call.args, **call.keywords(run.kernel.current(run.verbs)))
             else:
                 result = await call.body(*call.args, **call.kwargs)
             run.kernel.returned(result)
@@ -100,7 +101,7 @@ async def turn(run: RunState, *, each_asked: bool) -> bool:
         if not run.begun and not await begin(run):
             return False
         if step is not None:
-            step = kernel.go_on(step, run.now(), run)
+            step = kernel.go_on(step, run.now(), run.verbs)
         elif kernel.silent(run.now(), each_asked=each_asked):
             step = GO
         else:
@@ -155,7 +156,7 @@ async def exhaust(run: RunState, verdict: Done) -> None:
         if run.step is None:
             await finish(run, last=True)
         else:
-            run.kernel.resume(run.now(), run)
+            run.kernel.resume(run.now(), run.verbs)
             await close(run)
     except StoreError as error:
         fail(run, error)
@@ -203,13 +204,13 @@ async def finish(run: RunState, *, last: bool, each_asked: bool = False) -> Step
             answer = Answer(await ports.ask(asked, kernel.subject()))
         except Exception as fault:
             answer = Answer(fault=fault)
-        kernel.hear(asked, answer, run)
-    step = kernel.decide(moment, run, run.chance, last=last)
+        kernel.hear(asked, answer, run.verbs)
+    step = kernel.decide(moment, run.verbs, run.chance, last=last)
     if step is HALT and run.tripped_while_charged and await extended(run):
-        step = kernel.reconsider(run.keyed_book().record, moment, run, run.chance)
+        step = kernel.reconsider(run.keyed_book().record, moment, run.verbs, run.chance)
     run.tell_warnings()
     if run.book is not None and not run.remember():
-        step = kernel.resume(moment, run)
+        step = kernel.resume(moment, run.verbs)
     if step is HALT:
         await close(run)
     return step
@@ -226,7 +227,7 @@ async def proceed(run: RunState, step: Step) -> bool:
         if run.listening:
             run.tell_paused(kernel.pause)
         await ports.rest(run, kernel.pause)
-        step = kernel.resume(run.now(), run)
+        step = kernel.resume(run.now(), run.verbs)
     if step is HALT:
         await close(run)
         return False

@@ -145,7 +145,7 @@ class Handle(RunState):
 
     def end_of_body(self, error: BaseException | None) -> tuple[bool, BaseException | None]:
         """Takes our interrupt out of what left a block; what it interrupted was no success."""
-        ours, rest = split_interrupt(error, self)
+        ours, rest = split_interrupt(error, self.verbs)
         if ours and self.ran and self.kernel.outcome is None:
             self.kernel.killed(rest if isinstance(rest, Exception) else None)
         return ours, rest

@@ -53,7 +53,7 @@ class Over(Generic[T]):
                     break
                 item, run.pending = run.pending, None
                 run.give_control()
-                yield kernel.current(run), item
+                yield kernel.current(run.verbs), item
                 run.take_control()
                 if kernel.outcome is None:
                     kernel.returned(None)
@@ -116,7 +116,7 @@ class AsyncOver(Generic[T]):
             raise StopAsyncIteration
         item, run.pending = run.pending, None
         run.give_control()
-        return kernel.current(run), item
+        return kernel.current(run.verbs), item
 
     def __del__(self) -> None:
         if self._source is not None and not self.run.finished:

@@ -28,7 +28,7 @@ from haltable.events import (
     RunEnded,
     StartRefused,
 )
-from haltable.iteration import Iteration
+from haltable.iteration import Iteration, Port
 from haltable.kernel import Kernel
 from haltable.model import Done, GiveUp, Outcome, Ruling, Status
 from haltable.recollection import Recollection
@@ -50,6 +50,8 @@ _NEVER_OURS = (
 
 class RunState(Nesting):
     """One execution of a loop: everything that changes lives here."""
+
+    _port: Port | None = None
 
     def __init__(self, settings: Settings, key: str | None) -> None:
         plan = settings.plan
@@ -96,6 +98,15 @@ class RunState(Nesting):
     # The run seen from inside a body ------------------------------------------
 
     @property
+    def verbs(self) -> Port:
+        """What iterations reach of the run; it stands for the run in interrupts too."""
+        port = self._port
+        if port is None:
+            # Whichever thread is first, all get the same.
+            port = vars(self).setdefault("_port", Port(self))
+        return port
+
+    @property
     def ambient_clock(self) -> Clock | None:
         """The clock that loops begun inside use, if this one's was chosen."""
         return (
@@ -106,7 +117,7 @@ class RunState(Nesting):
         """Returns the open iteration, None between two."""
         if self.finished or not self.ran or self.kernel.outcome is not None:
             return None
-        return self.kernel.current(self)
+        return self.kernel.current(self.verbs)
 
     def claim(self, iteration: Iteration, claim: Done | GiveUp, value: object) -> None:
         """Notes what the body says of itself."""
@@ -133,7 +144,7 @@ class RunState(Nesting):
         if self.looping and not self.in_block and not self.entered:
             return halted(self.report)
         ruling = self.kernel.ruling or Ruling(Status.OPEN, "run", "the run is over")
-        return LoopInterrupt(f"{ruling.breaker}: {ruling.reason}", self)
+        return LoopInterrupt(f"{ruling.breaker}: {ruling.reason}", self.verbs)
 
     def enter(self, iteration: Iteration) -> None:
         """Begins a ``with iteration:`` block."""
@@ -151,7 +162,7 @@ class RunState(Nesting):
         self.in_block = False
         if kernel.starts != iteration.starts or kernel.outcome is not None:
             return False
-        ours, rest = split_interrupt(error, self)
+        ours, rest = split_interrupt(error, self.verbs)
         if rest is not None and not isinstance(rest, Exception):
             kernel.interrupted()
             if ours:
@@ -213,7 +224,7 @@ class RunState(Nesting):
 
     def own_part(self, error: BaseException) -> tuple[bool, BaseException | None]:
         """Says whether this run interrupted its own body, and what else left the body then."""
-        ours, rest = split_interrupt(error, self)
+        ours, rest = split_interrupt(error, self.verbs)
         if not self.interrupted_by_us or rest is None:
             return ours, rest
         # What we cancelled comes back as a cancellation, which the host's may be too.

@@ -59,6 +59,8 @@ class Counting:
     _heard: tuple[tuple[str, Verdict], ...] = ()
     _yes: Asked | None = None
     _iteration: Iteration | None = None
+    #: For which start that was made; what it says itself, a body may have changed.
+    _made_for: int = 0
     #: What iterations made now would share; None once it may have changed.
     _facts: Facts | None = None
     #: For which extension the horizon below was looked for; -1 once it may have moved.
@@ -102,14 +104,16 @@ class Counting:
     def current(self, verbs: Verbs | None) -> Iteration:
         """Returns the open iteration, made when first asked for."""
         iteration = self._iteration
-        if iteration is None or iteration.starts != self.starts:
+        if iteration is None or self._made_for != self.starts:
             self._iteration = iteration = self._make(verbs, self.starts)
+            self._made_for = self.starts
         return iteration
 
     def fresh(self, verbs: Verbs | None, now: float) -> Iteration:
         """Returns the open iteration for a body that takes it."""
         facts = self._facts or self._state_facts()
         self._iteration = iteration = Iteration(verbs, facts, self.starts, now)
+        self._made_for = self.starts
         return iteration
 
     def elapsed(self, now: float) -> float:
@@ -167,6 +171,7 @@ class Counting:
 
     def _ended(self, verbs: Verbs | None, outcome: Outcome) -> Iteration:
         iteration = self.current(verbs)
+        iteration.starts = self.starts
         if outcome is RETURNED:
             iteration.end(self._state_facts(), self._at, outcome, self.result, None)
         else:

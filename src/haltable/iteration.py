@@ -9,6 +9,7 @@ itself back.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -17,7 +18,7 @@ import attrs
 from haltable.errors import ConfigurationError
 from haltable.model import Done, GiveUp, Outcome
 
-__all__ = ["Facts", "Iteration", "Verbs"]
+__all__ = ["Facts", "Iteration", "Port", "Verbs"]
 
 
 class Verbs(Protocol):
@@ -38,6 +39,32 @@ class Verbs(Protocol):
     def leave(self, iteration: Iteration, error: BaseException | None) -> bool:
         """Ends a ``with iteration:`` block; returns whether the exception became an outcome."""
         ...
+
+
+class Port:
+    """A run's verbs and nothing else: no attribute of it leads to what counts."""
+
+    __slots__ = ("_verbs",)
+
+    def __init__(self, verbs: Verbs) -> None:
+        # A function shows nobody by its attributes what it returns.
+        self._verbs: Callable[[], Verbs] = lambda: verbs
+
+    def claim(self, iteration: Iteration, claim: Done | GiveUp, value: object) -> None:
+        """Notes what the body says of itself."""
+        self._verbs().claim(iteration, claim, value)
+
+    def check(self, iteration: Iteration) -> None:
+        """Raises if the run has ended or was asked to stop."""
+        self._verbs().check(iteration)
+
+    def enter(self, iteration: Iteration) -> None:
+        """Begins a block."""
+        self._verbs().enter(iteration)
+
+    def leave(self, iteration: Iteration, error: BaseException | None) -> bool:
+        """Ends a block; returns whether the exception became an outcome."""
+        return self._verbs().leave(iteration, error)
 
 
 @attrs.frozen(eq=False)

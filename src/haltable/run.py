@@ -116,7 +116,7 @@ class Run(AsyncVerbs):
         try:
             while driver.turn(self, each_asked=False):
                 self.give_control()
-                yield kernel.current(self)
+                yield kernel.current(self.verbs)
                 self.take_control()
                 if kernel.outcome is None:
                     kernel.returned(None)
