@@ -51,11 +51,11 @@ async def drive(run: RunState, call: Call) -> None:
                         if answer and (answer is True or await ports.settle(answer)):
                             kernel.hold(asked, result)
                     except Exception as fault:
-                        kernel.returned(result)
+                        kernel.gave(result)
                         kernel.hear(asked, Answer(fault=fault), run.verbs)
                 moment = now()
                 if writing or not kernel.quiet(result, moment):
-                    kernel.returned(result)
+                    kernel.gave(result)
                     break
             if run.end_quietly(moment):
                 return
@@ -80,7 +80,7 @@ async def single(run: RunState, call: Call) -> None:
                 result = await call.body(*call.args, **call.keywords(run.kernel.current(run.verbs)))
             else:
                 result = await call.body(*call.args, **call.kwargs)
-            run.kernel.returned(result)
+            run.kernel.gave(result)
         except Exception as error:
             run.kernel.failed(error)
         step = await finish(run, last=False)

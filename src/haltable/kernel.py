@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
+from types import CoroutineType
 
 from haltable.breaker import Breaker
 from haltable.counting import RETURNED
@@ -89,6 +90,9 @@ class Kernel(Hearing):
 
     def hold(self, asked: Asked, result: object) -> None:
         """Notes that a quiet question was answered with yes, of an iteration that returned."""
+        if type(result) is CoroutineType:
+            self.interrupt_quiet()  # `gave` has the word on it.
+            return
         self.outcome = RETURNED
         self.result = result
         self._yes = asked
@@ -119,6 +123,19 @@ class Kernel(Hearing):
         """Notes that the body returned."""
         self.outcome = RETURNED
         self.result = result
+
+    def gave(self, result: object) -> None:
+        """Notes what a body of ours returned; a coroutine that nobody will await did nothing."""
+        if type(result) is not CoroutineType:
+            self.returned(result)
+            return
+        result.close()
+        self.failed(
+            TypeError(
+                "the body returned a coroutine, which nobody awaits: hand an async function to "
+                "arun or astep, or await it in the body"
+            )
+        )
 
     def failed(self, error: Exception) -> None:
         """Notes that an exception left the body."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import UserList
 
 import attrs
 import pytest
@@ -60,9 +61,9 @@ class Says(Breaker):
 
 @attrs.define
 class Sees(Breaker):
-    """Notes every iteration that its hooks get."""
+    """Notes every iteration that its hooks get, in a list that its copies share."""
 
-    seen: list[tuple[object, ...]] = attrs.field(factory=list)
+    seen: UserList[tuple[object, ...]] = attrs.field(factory=UserList)
 
     def before(self, iteration):
         self.seen.append(("before", iteration.starts, iteration.outcome, iteration.elapsed))
