@@ -22,7 +22,7 @@ from haltable import ExitCondition, IterationCap, Loop, LoopBusy, Operator, SQLi
 from haltable.conditions import never
 from tests.faults.children import ended, start
 from tests.faults.tally import Tally
-from tests.faults.ways import ASYNC, SYNC
+from tests.faults.ways import WAYS
 
 __all__ = ["CAP", "Lane", "Losses"]
 
@@ -30,7 +30,15 @@ CAP = 10
 #: Seconds within which a process dies: some in its first write, some after dozens of keys.
 LIFE = 0.12
 SIDE_BY_SIDE = 2
-WAYS = ("run", "step", "for", "arun on asyncio", "arun on trio", "astep on trio")
+CHOICE = (
+    "run",
+    "step",
+    "for",
+    "arun on asyncio",
+    "arun on trio",
+    "astep on trio",
+    "bare async for on asyncio",
+)
 
 
 @attrs.frozen
@@ -115,7 +123,7 @@ class Lane:
         return Death(
             self._path,
             str(self._tally.path),
-            chance.choice(WAYS),
+            chance.choice(CHOICE),
             first=max(0, done - 20),
             after=chance.random() * LIFE,
         )
@@ -142,9 +150,7 @@ def work(death: Death) -> None:
         key = f"key {number:06}"
         loop = loop_on(store, key)
         try:
-            while not (SYNC | ASYNC)[death.way](
-                loop, lambda key=key: tally.mark(key)
-            ).status.terminal:
+            while not WAYS[death.way](loop, lambda key=key: tally.mark(key)).status.terminal:
                 pass
         except LoopBusy:
             continue

@@ -28,7 +28,7 @@ from haltable import (
 from haltable.encoding import decode_loop
 from haltable.stores import Conflict, Entry
 from tests.faults.tally import Tally
-from tests.faults.ways import ASYNC, NO_TIME, SYNC
+from tests.faults.ways import NO_TIME, WAYS
 
 __all__ = [
     "BODY",
@@ -271,7 +271,7 @@ def carry(death: Death) -> None:
 def finish(loop: Loop, way: str, body: Any) -> Report[Any]:
     """Goes on until the key has ended."""
     while True:
-        report = (SYNC | ASYNC)[way](loop, body)
+        report = WAYS[way](loop, body)
         if report.status.terminal:
             return report
 

@@ -22,12 +22,12 @@ from haltable._watch import shared
 from haltable.conditions import never
 from haltable.encoding import RecordError, decode_apart, decode_loop
 from haltable.records import LoopRecord
-from tests.faults.ways import ASYNC, SYNC
+from tests.faults.ways import WAYS
 
 KEY = "job"
 RECORD, APART = f"haltable/loop/{KEY}", f"haltable/apart/{KEY}"
 CAP = 4
-EACH_WAY = pytest.mark.parametrize("way", SYNC | ASYNC)
+EACH_WAY = pytest.mark.parametrize("way", WAYS)
 EACH_KEY = pytest.mark.parametrize("key", [RECORD, APART], ids=["record", "apart"])
 
 
@@ -118,13 +118,11 @@ def test_a_damaged_record_starts_nothing(store, key, way):
     """P7: over damage no body starts in any way in; once it is mended, the key goes on."""
     value, chance = store.read(key).value, random.Random(7)
     for _ in range(4):
-        check_refused(
-            store, key, flipped(value, chance.randrange(8 * len(value))), (SYNC | ASYNC)[way]
-        )
+        check_refused(store, key, flipped(value, chance.randrange(8 * len(value))), WAYS[way])
     for strange in (b"", b"\x00" * 64, value + b" ", b"haltable 2 00000000 {}", value[::-1]):
-        check_refused(store, key, strange, (SYNC | ASYNC)[way])
+        check_refused(store, key, strange, WAYS[way])
     put(store, key, value)
-    report = (SYNC | ASYNC)[way](loop_on(store), lambda: None)
+    report = WAYS[way](loop_on(store), lambda: None)
 
     assert (report.status, report.starts) == ("tripped", CAP + 1)
 
@@ -140,14 +138,14 @@ def test_damaged_under_its_feet(store, way):
             value.append(store.read(RECORD).value)
             put(store, RECORD, flipped(value[0], 700))
 
-    report = (SYNC | ASYNC)[way](loop_on(store), body)
+    report = WAYS[way](loop_on(store), body)
 
     assert (report.status, report.breaker, report.durable) == ("open", "store", False)
     assert isinstance(report.error, RecordError)
     assert len(bodies) == 2
-    check_refused(store, RECORD, store.read(RECORD).value, (SYNC | ASYNC)[way])
+    check_refused(store, RECORD, store.read(RECORD).value, WAYS[way])
     put(store, RECORD, value[0])
-    last = (SYNC | ASYNC)[way](loop_on(store), body)
+    last = WAYS[way](loop_on(store), body)
     assert (last.status, last.starts) == ("tripped", CAP + 1)
     assert len(bodies) == CAP + 1 - 2
 

@@ -32,6 +32,9 @@ WAYS = {
 }
 
 
+OTHERS = (SystemExit, GeneratorExit)
+
+
 class Life:
     """A key in memory, a run of which is interrupted at one pass of a point."""
 
@@ -63,8 +66,11 @@ class Life:
         return Operator(self.inner).show(KEY)
 
 
-@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit, GeneratorExit])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("way", "kind"),
+    [(way, KeyboardInterrupt) for way in WAYS]
+    + [(way, kind) for way in ("run", "for", "arun on trio") for kind in OTHERS],
+)
 def test_interrupted_at_every_pass_of_every_point(way, kind):
     """P9: it leaves as it came, counts as no failure, and the key is free for the next start."""
     interrupted_at = set()

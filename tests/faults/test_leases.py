@@ -28,7 +28,7 @@ from haltable.conditions import never
 from haltable.encoding import decode_loop, encode_loop, encode_past
 from haltable.records import Owner, new_record
 from haltable.testing import FakeClock
-from tests.faults.ways import ASYNC, SYNC
+from tests.faults.ways import WAYS
 
 KEY = "job"
 RECORD = f"haltable/loop/{KEY}"
@@ -78,11 +78,11 @@ def held_by(store, owner, *, pausing=False):
     store.write(RECORD, value, expected=0 if entry is None else entry.version)
 
 
-@pytest.mark.parametrize("way", SYNC | ASYNC)
+@pytest.mark.parametrize("way", WAYS)
 def test_another_host_keeps_its_key_until_its_lease_lapses(store, clock, ops, way):
     """Rule 1: an owner on another host is busy for its lease by the store's age, and no longer."""
     held_by(store, FAR)
-    before, bodies, carry = store.read(RECORD).value, [], (SYNC | ASYNC)[way]
+    before, bodies, carry = store.read(RECORD).value, [], WAYS[way]
 
     def body():
         bodies.append(1)

@@ -21,17 +21,14 @@ from tests.faults.points import (
     bare_loop,
     pointed_loop,
 )
-from tests.faults.ways import ASYNC, SYNC
+from tests.faults.ways import WAYS
 
 RECORD = f"haltable/loop/{KEY}"
-WAYS = [(way, PointedStore) for way in SYNC] + [
-    (f"{way} on {backend}", AsyncPointedStore)
-    for way in ("arun", "astep")
-    for backend in ("asyncio", "trio")
-]
-EACH_WAY = pytest.mark.parametrize(
-    ("way", "kind"), WAYS, ids=[f"{way}, {kind.__name__}" for way, kind in WAYS]
-)
+KINDS = {
+    **dict.fromkeys(["run", "step", "for", "tick", "bare async for on trio"], PointedStore),
+    **dict.fromkeys(["arun on asyncio", "arun on trio", "astep on trio"], AsyncPointedStore),
+}
+EACH_WAY = pytest.mark.parametrize(("way", "kind"), KINDS.items(), ids=list(KINDS))
 
 
 class Life:
@@ -41,7 +38,7 @@ class Life:
         self.act = act
         self.inner = MemoryStore()
         self.ops = Operator(self.inner)
-        self.carry = (SYNC | ASYNC)[way]
+        self.carry = WAYS[way]
         self.passed = []
         self.bodies = 0
         self.acted = False

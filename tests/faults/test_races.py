@@ -10,7 +10,7 @@ from tests.faults import workers
 from tests.faults.children import all_ended, ended, start
 from tests.faults.gate import Gate
 from tests.faults.tally import Tally
-from tests.faults.ways import ASYNC, SYNC
+from tests.faults.ways import WAYS
 from tests.faults.workers import KEY, START
 
 EIGHT = 8
@@ -84,7 +84,7 @@ def test_eight_restarts_of_one_attempt_each(path, tally):
 
 @pytest.mark.parametrize(
     ("way", "death"),
-    [(way, "os._exit") for way in SYNC | ASYNC]
+    [(way, "os._exit") for way in WAYS]
     + [(way, death) for way in ("run", "arun on trio") for death in ("SIGKILL", "SIGTERM")],
 )
 def test_eight_deaths_in_the_body(path, tally, way, death):

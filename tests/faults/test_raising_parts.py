@@ -11,9 +11,9 @@ import pytest
 from haltable import MemoryStore, Operator
 from haltable._watch import shared
 from tests.faults.points import BODY, CAP, KEY, PointedStore, Points, pointed_loop
-from tests.faults.ways import ASYNC, SYNC
+from tests.faults.ways import WAYS
 
-EACH_WAY = pytest.mark.parametrize("way", SYNC | ASYNC)
+EACH_WAY = pytest.mark.parametrize("way", WAYS)
 EVENTS = ("IterationStarted", "IterationEnded", "LoopPaused", "RunEnded")
 
 
@@ -25,7 +25,7 @@ class Life:
     """A key in memory, one part of whose loop raises at one pass."""
 
     def __init__(self, way, number, name):
-        self.inner, self.carry = MemoryStore(), (SYNC | ASYNC)[way]
+        self.inner, self.carry = MemoryStore(), WAYS[way]
         self.passed, self.bodies = [], 0
         self.struck = False
         self.points = Points(number, name, act=self.act, note=self.passed.append)

@@ -20,17 +20,17 @@ from haltable import (
 )
 from haltable.conditions import never
 from tests.faults.faulty import DOWN, FAULTS, AsyncFaulty, Faulty
-from tests.faults.ways import ASYNC, SYNC
+from tests.faults.ways import ASYNC, SYNC, WAYS
 
 KEY = "job"
 CAP = 4
-WAYS = (
+EACH = (
     [(way, Faulty) for way in SYNC]
     + [(way, AsyncFaulty) for way in ASYNC]
-    + [(way, Faulty) for way in ("arun on asyncio", "arun on trio")]
+    + [(way, Faulty) for way in ("arun on asyncio", "arun on trio", "bare async for on trio")]
 )
 EACH_WAY = pytest.mark.parametrize(
-    ("way", "kind"), WAYS, ids=[f"{way}, {kind.__name__}" for way, kind in WAYS]
+    ("way", "kind"), EACH, ids=[f"{way}, {kind.__name__}" for way, kind in EACH]
 )
 
 
@@ -52,7 +52,7 @@ class Life:
     def __init__(self, way, kind, fault, at, delay=0):
         self.store = kind(fault, at)
         self.delay = delay
-        self.carry = (SYNC | ASYNC)[way]
+        self.carry = WAYS[way]
         self.raising = way not in {"wrap", "tick", "async wrap on asyncio", "async wrap on trio"}
         self.bodies = self.raised = self.started = 0
         self.loop = Loop(
@@ -101,9 +101,13 @@ class Life:
             return None
 
 
-@pytest.mark.parametrize("delay", [0, 5], ids=["no pause", "pauses"])
 @pytest.mark.parametrize("fault", FAULTS, ids=str)
-@EACH_WAY
+@pytest.mark.parametrize(
+    ("way", "kind", "delay"),
+    [(way, kind, 0) for way, kind in EACH]
+    + [(way, Faulty, 5) for way in ("run", "step", "for")]
+    + [(way, AsyncFaulty, 5) for way in ("arun on asyncio", "arun on trio", "astep on trio")],
+)
 def test_one_call_fails(way, kind, fault, delay):
     """P1, P2, P7: whichever call fails, the run says so or goes on, and no body is uncounted."""
     for at in itertools.count(1):

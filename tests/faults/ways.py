@@ -13,9 +13,9 @@ from typing import Any
 
 import anyio
 
-from haltable import Loop, LoopHalted, Report
+from haltable import Loop, LoopHalted, Report, Run
 
-__all__ = ["ASYNC", "NO_TIME", "SYNC", "Body", "Way"]
+__all__ = ["ASYNC", "BARE", "NO_TIME", "SYNC", "WAYS", "Body", "Way"]
 
 #: Seconds that have passed before anybody could ask.
 NO_TIME = 1e-6
@@ -85,11 +85,23 @@ async def by_astep(loop: Loop, body: Body) -> Report[Any]:
 async def by_async_for(loop: Loop, body: Body) -> Report[Any]:
     run = loop.start()
     with contextlib.suppress(LoopHalted):
-        async for iteration in run:
-            with iteration:
-                await anyio.lowlevel.checkpoint()
-                body()
+        async with run:
+            await _for_each(run, body)
     return run.report
+
+
+async def by_bare_async_for(loop: Loop, body: Body) -> Report[Any]:
+    run = loop.start()
+    with contextlib.suppress(LoopHalted):
+        await _for_each(run, body)
+    return run.report
+
+
+async def _for_each(run: Run, body: Body) -> None:
+    async for iteration in run:
+        with iteration:
+            await anyio.lowlevel.checkpoint()
+            body()
 
 
 async def by_async_wrap(loop: Loop, body: Body) -> Report[Any]:
@@ -121,7 +133,7 @@ def _on(backend: str, way: Callable[[Loop, Body], Any]) -> Way:
     return carried
 
 
-#: By name; what is async runs on an event loop of its own.
+#: By name.
 SYNC: dict[str, Way] = {
     "run": by_run,
     "step": by_step,
@@ -129,6 +141,7 @@ SYNC: dict[str, Way] = {
     "wrap": by_wrap,
     "tick": by_tick,
 }
+#: What is async runs on an event loop of its own ...
 ASYNC: dict[str, Way] = {
     f"{name} on {backend}": _on(backend, way)
     for backend in ("asyncio", "trio")
@@ -139,3 +152,9 @@ ASYNC: dict[str, Way] = {
         "async wrap": by_async_wrap,
     }.items()
 }
+#: ... and this one is refused over an async store.
+BARE: dict[str, Way] = {
+    f"bare async for on {backend}": _on(backend, by_bare_async_for)
+    for backend in ("asyncio", "trio")
+}
+WAYS = SYNC | ASYNC | BARE

@@ -26,7 +26,7 @@ from haltable import (
 from haltable.conditions import never
 from tests.faults.gate import Gate
 from tests.faults.tally import Tally
-from tests.faults.ways import ASYNC, SYNC, Body
+from tests.faults.ways import WAYS, Body
 
 __all__ = [
     "KEY",
@@ -104,7 +104,7 @@ def die_in_body(path: str, outside: str, way: str, death: str, cap: IterationCap
         _die(death)
 
     began = time.monotonic()
-    report = (SYNC | ASYNC)[way](loop_on(path, cap), body)
+    report = WAYS[way](loop_on(path, cap), body)
     tally.mark(report.status)
     tally.mark(f"refused after {time.monotonic() - began:.3f} s")
 
@@ -137,7 +137,7 @@ def leave_a_zombie(path: str, outside: str, cap: IterationCap) -> None:
 
 def _until_the_end(loop: Loop, way: str, body: Body) -> str:
     while True:
-        report = until_not_busy(lambda: (SYNC | ASYNC)[way](loop, body))
+        report = until_not_busy(lambda: WAYS[way](loop, body))
         if report.status.terminal:
             return report.status
 
