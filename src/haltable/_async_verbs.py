@@ -37,9 +37,11 @@ class AsyncVerbs(Handle):
         token = here.set(self)
         try:
             if self.key is None:
-                await driver.drive(self, call)
+                await driver.drive(self, call.body, takes=call.takes)
             else:
-                await run_watched(self, lambda: driver.drive(self, call), watch)
+                await run_watched(
+                    self, lambda: driver.drive(self, call.body, takes=call.takes), watch
+                )
         finally:
             here.reset(token)
 
@@ -53,7 +55,7 @@ class AsyncVerbs(Handle):
         self.single_step = True
         token = here.set(self)
         try:
-            await run_watched(self, lambda: driver.single(self, call), watch)
+            await run_watched(self, lambda: driver.single(self, call.body, takes=call.takes), watch)
         finally:
             here.reset(token)
 

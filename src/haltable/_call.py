@@ -6,7 +6,6 @@ It looks at signatures and knows no run.
 
 from __future__ import annotations
 
-import enum
 import functools
 import inspect
 import sys
@@ -18,12 +17,7 @@ from haltable.errors import ConfigurationError
 from haltable.iteration import Iteration
 
 __all__ = [
-    "ARGUMENTS",
-    "FULL",
-    "PLAIN",
-    "TAKES_ITERATION",
     "Call",
-    "Mode",
     "is_async",
     "is_async_generator",
     "is_generator",
@@ -34,50 +28,19 @@ _NAME = "iteration"
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
-class Mode(enum.Enum):
-    """How the body is called, so that the hot path decides with one comparison."""
-
-    #: With nothing.
-    PLAIN = enum.auto()
-    #: With the iteration and nothing else.
-    TAKES_ITERATION = enum.auto()
-    #: With the caller's arguments.
-    ARGUMENTS = enum.auto()
-    #: With the caller's arguments, and the iteration by name.
-    FULL = enum.auto()
-
-
-# Looking a member up on its enum costs more than the comparison.
-PLAIN, TAKES_ITERATION, ARGUMENTS, FULL = Mode
-
-
 class Call:
-    """A body with its arguments.
+    """A body with all of its arguments but the iteration.
 
     Attributes:
-        body: what is called.
-        mode: how.
-        args: positional arguments of the caller.
-        kwargs: keyword arguments of the caller.
+        body: what is called, with the iteration or with nothing.
+        takes: whether it takes the iteration.
     """
 
-    __slots__ = ("args", "body", "kwargs", "mode")
+    __slots__ = ("body", "takes")
 
-    # Made for every call of a decorated function, so it checks nothing.
-    def __init__(
-        self, body: Callable[..., Any], mode: Mode, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> None:
+    def __init__(self, body: Callable[..., Any], *, takes: bool) -> None:
         self.body = body
-        self.mode = mode
-        self.args = args
-        self.kwargs = kwargs
-
-    @classmethod
-    def with_arguments(
-        cls, body: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Call:
-        """Returns how to call a body that takes the caller's arguments and nothing else."""
-        return cls(body, ARGUMENTS if args or kwargs else PLAIN, args, kwargs)
+        self.takes = takes
 
     @classmethod
     def of(
@@ -92,29 +55,27 @@ class Call:
         if isinstance(body, Body):
             if args or kwargs:
                 raise ConfigurationError(f"body={_name(body)}: it takes no arguments of its own")
-            return cls(body.acall if awaited else body, TAKES_ITERATION, (), {})
+            return cls(body.acall if awaited else body, takes=True)
         _check(body, awaited=awaited)
         place = place_of_iteration(body)
+        alone = not args and not kwargs
         if place is None:
-            return cls.with_arguments(body, args, kwargs)
+            return cls(body if alone else functools.partial(body, *args, **kwargs), takes=False)
         if _NAME in kwargs:
             raise ConfigurationError(
                 f"{_NAME}={kwargs[_NAME]!r}: the loop itself hands each iteration to "
                 f"{_name(body)}; leave this argument out"
             )
-        if place > len(args):
-            return cls(body, FULL, args, kwargs)
-        if not args and not kwargs:
-            return cls(body, TAKES_ITERATION, args, kwargs)
 
-        def handed(iteration: Iteration) -> Any:
+        def by_name(iteration: Iteration) -> Any:
+            return body(*args, iteration=iteration, **kwargs)
+
+        def by_place(iteration: Iteration) -> Any:
             return body(*args[:place], iteration, *args[place:], **kwargs)
 
-        return cls(handed, TAKES_ITERATION, (), {})
-
-    def keywords(self, iteration: Iteration) -> dict[str, Any]:
-        """Returns the keyword arguments of one call, the iteration among them."""
-        return {**self.kwargs, _NAME: iteration}
+        if place > len(args):
+            return cls(by_name, takes=True)
+        return cls(body if alone else by_place, takes=True)
 
 
 def _check(body: Callable[..., Any], *, awaited: bool) -> None:

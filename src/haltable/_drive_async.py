@@ -10,8 +10,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import Any
+
 from haltable import _ports_async as ports
-from haltable._call import FULL, PLAIN, TAKES_ITERATION, Call
 from haltable._claim_async import admitted, charge, close, extended, fail, keep, watch
 from haltable._state import RunState
 from haltable.errors import StoreError
@@ -22,26 +24,24 @@ from haltable.probe import Answer
 __all__ = ["drive", "end_block", "end_call", "exhaust", "interrupt", "leave", "single", "turn"]
 
 
-async def drive(run: RunState, call: Call) -> None:
-    """Runs a body until the run ends."""
+async def drive(run: RunState, body: Callable[..., Awaitable[Any]], *, takes: bool) -> None:
+    """Runs a body until the run ends.
+
+    Args:
+        run: the run.
+        body: what is called, with the iteration or with nothing.
+        takes: whether it takes the iteration.
+    """
     kernel, now = run.kernel, run.now
-    body, mode, args, kwargs = call.body, call.mode, call.args, call.kwargs
     each, writing = ports.each_return(run), run.key is not None
-    verbs = run.verbs if mode is TAKES_ITERATION or mode is FULL else None
+    verbs = run.verbs if takes else None
     try:
         moment = now()
         going = run.begin_quietly(moment) or await turn(run, each_asked=True)
         while going:
             while True:
                 try:
-                    if mode is PLAIN:
-                        result = await body()
-                    elif mode is TAKES_ITERATION:
-                        result = await body(kernel.fresh(verbs, moment))
-                    elif mode is FULL:
-                        result = await body(*args, **call.keywords(kernel.fresh(verbs, moment)))
-                    else:
-                        result = await body(*args, **kwargs)
+                    result = await body(kernel.fresh(verbs, moment)) if takes else await body()
                 except Exception as error:
                     kernel.failed(error)
                     break
@@ -66,20 +66,13 @@ async def drive(run: RunState, call: Call) -> None:
             raise
 
 
-async def single(run: RunState, call: Call) -> None:
-    """Runs one iteration of a key and gives the key back."""
+async def single(run: RunState, body: Callable[..., Awaitable[Any]], *, takes: bool) -> None:
+    """Runs one iteration of a key and gives the key back; see `drive`."""
     try:
         if not await turn(run, each_asked=False):
             return
         try:
-            if call.mode is PLAIN:
-                result = await call.body()
-            elif call.mode is TAKES_ITERATION:
-                result = await call.body(run.kernel.current(run.verbs))
-            elif call.mode is FULL:
-                result = await call.body(*call.args, **call.keywords(run.kernel.current(run.verbs)))
-            else:
-                result = await call.body(*call.args, **call.kwargs)
+            result = await body(run.kernel.current(run.verbs)) if takes else await body()
             run.kernel.gave(result)
         except Exception as error:
             run.kernel.failed(error)

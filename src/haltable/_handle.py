@@ -20,6 +20,8 @@ __all__ = ["Handle", "LeftEarly"]
 
 #: The ways in which somebody else's loop is counted.
 _COUNTING = ("with", "async with", "tick()", "wrap()")
+# Looking a member up on its enum costs more than the comparison.
+_SUCCEEDED = Status.SUCCEEDED
 
 
 class LeftEarly(HaltableError):
@@ -74,9 +76,10 @@ class Handle(RunState):
 
     def unwrap(self) -> Any:
         """Returns the result; raises what the report says otherwise."""
-        ruling = self.kernel.ruling
-        if ruling is not None and ruling.status is Status.SUCCEEDED and self.stored_result is None:
-            return self.kernel.result
+        kernel = self.kernel
+        ruling = kernel.ruling
+        if ruling is not None and ruling.status is _SUCCEEDED and self.stored_result is None:
+            return kernel.result
         report = self.report
         if not report.ok:
             raise halted(report)  # Here, so that one frame less stands in the traceback.

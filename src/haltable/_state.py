@@ -65,11 +65,11 @@ class RunState(Nesting):
         self.clock = clock
         self.now = clock.now
         now = clock.now()
+        self.kernel = kernel = Kernel(plan, now)
         if settings.sinks:
-            self.listening = True
-        self.kernel = Kernel(plan, now, key=key, loud=self.listening)
+            self.listening = kernel.loud = True
         if key is not None:
-            self.key = key
+            self.key = kernel.key = key
             self.verb_at = now
             self.memory = Recollection(plan.breakers, apart=False)
             self.apart = Recollection(plan.breakers, apart=True)

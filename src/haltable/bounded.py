@@ -60,6 +60,9 @@ class _FunctionLike(Generic[P, R]):
         for name in ("__code__", "__defaults__", "__kwdefaults__"):
             setattr(self, name, getattr(function, name, None))
 
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+        return Call(functools.partial(self._function, *args, **kwargs), takes=False)
+
     def __reduce__(self) -> str:
         name: str | None = getattr(self, "__qualname__", None)
         if name is None:
@@ -86,7 +89,7 @@ class Bounded(_FunctionLike[P, R]):
         run = self.loop.start_for(args, kwargs)
         token = here.set(run)
         try:
-            drive(run, Call.with_arguments(self._function, args, kwargs))
+            drive(run, functools.partial(self._function, *args, **kwargs), takes=False)
         finally:
             here.reset(token)
         result: R = run.unwrap()
@@ -95,7 +98,7 @@ class Bounded(_FunctionLike[P, R]):
     def report(self, *args: P.args, **kwargs: P.kwargs) -> Report[R]:
         """Runs the loop and returns its report."""
         run = self.loop.start_for(args, kwargs)
-        run.carry(Call.with_arguments(self._function, args, kwargs))
+        run.carry(self._call(args, kwargs))
         return run.report
 
     @overload
@@ -118,14 +121,14 @@ class BoundedCoroutine(_FunctionLike[P, R]):
             LoopHalted: if the loop ended without success.
         """
         run = self.loop.start_for(args, kwargs)
-        await run.acarry(Call.with_arguments(self._function, args, kwargs))
+        await run.acarry(self._call(args, kwargs))
         result: R = run.unwrap()
         return result
 
     async def report(self, *args: P.args, **kwargs: P.kwargs) -> Report[R]:
         """Runs the loop and returns its report."""
         run = self.loop.start_for(args, kwargs)
-        await run.acarry(Call.with_arguments(self._function, args, kwargs))
+        await run.acarry(self._call(args, kwargs))
         return run.report
 
     @overload

@@ -11,7 +11,7 @@ import math
 
 from haltable.iteration import Facts, Iteration, Verbs
 from haltable.model import Done, GiveUp, Outcome, Ruling, Verdict
-from haltable.plan import Asked, Plan
+from haltable.plan import Plan
 from haltable.records import LoopRecord, new_record
 
 __all__ = ["RETURNED", "Counting"]
@@ -34,6 +34,7 @@ class Counting:
     starts: int = 0
     #: Starts before this run; the number of an iteration is what came after.
     base: int = 0
+    key: str | None = None
     fence: int = 0
     outcome: Outcome | None = None
     result: object = None
@@ -57,7 +58,8 @@ class Counting:
     _words: tuple[tuple[str, Verdict], ...] = ()
     #: The words that were there before the breakers' hooks were called.
     _heard: tuple[tuple[str, Verdict], ...] = ()
-    _yes: Asked | None = None
+    #: The success that a quiet question answered with, if one did.
+    _yes: Ruling | None = None
     _iteration: Iteration | None = None
     #: For which start that was made; what it says itself, a body may have changed.
     _made_for: int = 0
@@ -70,9 +72,12 @@ class Counting:
     _quiet_starts: float = 0
     _quiet_time: float = 0.0
 
-    def __init__(self, plan: Plan, now: float, *, key: str | None, loud: bool) -> None:
+    def __init__(
+        self, plan: Plan, now: float, *, key: str | None = None, loud: bool = False
+    ) -> None:
         self.plan = plan
-        self.key = key
+        if key is not None:
+            self.key = key
         #: The moment at which the loop's live seconds were zero.
         self.origin = now
         self.loud = loud or plan.loud
@@ -83,6 +88,21 @@ class Counting:
         self._at = now
         self.starts += 1
         self._open(now)
+
+    def begin_quietly(self, now: float) -> bool:
+        """Begins the first iteration if nobody can have a word on it."""
+        plan = self.plan
+        if self.loud or not plan.simple or self.stop is not None:
+            return False
+        if self.outer_end == _EVER and self.breath == _EVER:
+            self._quiet_starts = self._silent_starts = plan.quiet_starts
+            self._quiet_time = self._silent_time = self.origin + plan.quiet_elapsed
+        elif now < self.outer_end:
+            self._open(now)
+        else:
+            return False
+        self.starts = 1
+        return True
 
     def adopt(self, record: LoopRecord, now: float, fence: int) -> None:
         """Begins the next iteration with the counts of the record that charged it."""

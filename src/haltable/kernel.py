@@ -95,26 +95,22 @@ class Kernel(Hearing):
             return
         self.outcome = RETURNED
         self.result = result
-        self._yes = asked
-        self.hear(asked, _YES, None)
+        verdict, ruling = asked.verdict, asked.ruling
+        if verdict is None or ruling is None:
+            self.hear(asked, _YES, None)
+        else:
+            self._yes = ruling
+            self._words += ((ruling.breaker, verdict),)
+            self._quiet_starts = 0
 
     def rule_quietly(self, now: float) -> bool:
         """Ends the run if the one thing said is a success, and nobody can add to it."""
         yes = self._yes
-        if yes is None or yes.ruling is None or len(self._words) != 1 or self.claim is not None:
+        if yes is None or self.loud or self.counts.row or self._speakable(now):
             return False
-        if self.loud or self.counts.row or self._speakable(now) or self.ruling is not None:
+        if len(self._words) > 1 or self.claim is not None or self.ruling is not None:
             return False
-        self.ruling = yes.ruling
-        return True
-
-    def begin_quietly(self, now: float) -> bool:
-        """Begins the first iteration if nobody can have a word on it."""
-        plan = self.plan
-        if self.loud or not plan.simple or self.stop is not None or now >= self.outer_end:
-            return False
-        self.starts = 1
-        self._open(now)
+        self.ruling = yes
         return True
 
     # How iterations end -------------------------------------------------------

@@ -84,7 +84,7 @@ class Run(AsyncVerbs):
         self.use("run")
         token = here.set(self)
         try:
-            driver.drive(self, call)
+            driver.drive(self, call.body, takes=call.takes)
         finally:
             here.reset(token)
 
@@ -94,7 +94,7 @@ class Run(AsyncVerbs):
         self.single_step = True
         token = here.set(self)
         try:
-            driver.single(self, call)
+            driver.single(self, call.body, takes=call.takes)
         finally:
             here.reset(token)
 
