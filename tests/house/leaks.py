@@ -128,6 +128,10 @@ class Watch:
     def leaked(self) -> list[str]:
         """Returns in words what the test left behind or took away."""
         after = take()
+        for thread in after.threads - self._before.threads:
+            # One that is just ending is no reason for a collection, which costs far more.
+            thread.join(0.05)
+            after = take()
         if after == self._before:
             return []
         # A traceback that the test itself kept may hold what a run has let go.

@@ -180,7 +180,11 @@ def test_breakers_that_make_no_loop_are_refused(breakers, says):
 def test_breakers_of_one_kind_need_names():
     """With names of their own, two of a kind stand side by side."""
     assert Loop(CAP, IterationCap(5, name="second")).run(lambda: None).starts == 3
-    assert Loop(stall(after=59), Deadline(total=60)).run(lambda i: i.done(), None).failures
+
+
+def test_a_stall_detector_that_can_speak_is_taken():
+    """Its window ends before the loop's time does, if only just."""
+    assert "StallDetector" in repr(Loop(stall(after=59), Deadline(total=60)))
 
 
 def test_an_exit_condition_that_could_never_speak_is_refused():
