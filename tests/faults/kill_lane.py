@@ -13,19 +13,21 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.faults.lane import Lane
+from tests.faults.lane import Lane, be_quiet
 
 
 def main() -> int:
     """Kills as often as asked; says what it cost."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=1000)
+    parser.add_argument("--ctrl-c", action="store_true", help="interrupt instead of killing")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
     asked = parser.parse_args()
+    be_quiet()
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="haltable-kills-") as folder:
         lane = Lane(Path(folder), asked.seed)
-        lane.kill(asked.kills)
+        (lane.interrupt if asked.ctrl_c else lane.kill)(asked.kills)
         losses = lane.check(asked.kills)
     seconds = time.monotonic() - began
     sys.stdout.write(f"seed {asked.seed}: {losses} in {seconds:.0f} s, no promise broken\n")

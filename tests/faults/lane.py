@@ -9,6 +9,7 @@ SQLite file; each is killed by a timer of its own.
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import random
 import signal
@@ -24,12 +25,14 @@ from tests.faults.children import ended, start
 from tests.faults.tally import Tally
 from tests.faults.ways import WAYS
 
-__all__ = ["CAP", "Lane", "Losses"]
+__all__ = ["CAP", "Lane", "Losses", "be_quiet"]
 
 CAP = 10
 #: Seconds within which a process dies: some in its first write, some after dozens of keys.
 LIFE = 0.12
 SIDE_BY_SIDE = 2
+#: How a process ends that was interrupted.
+INTERRUPTED = 130
 CHOICE = (
     "run",
     "step",
@@ -74,13 +77,18 @@ class Lane:
         Raises:
             AssertionError: if one ended in any other way.
         """
-        killed = 0
-        while killed < kills:
-            processes = [start(work, self._death()) for _ in range(SIDE_BY_SIDE)]
+        self._end(kills, signal.SIGKILL, -signal.SIGKILL)
+
+    def interrupt(self, interrupts: int) -> None:
+        """Starts processes until so many of them had a Ctrl-C; see `kill`."""
+        self._end(interrupts, signal.SIGINT, INTERRUPTED)
+
+    def _end(self, times: int, by: signal.Signals, expected: int) -> None:
+        for _ in range(0, times, SIDE_BY_SIDE):
+            processes = [start(work, self._death(by)) for _ in range(SIDE_BY_SIDE)]
             codes = [ended(process) for process in processes]
-            if codes != [-signal.SIGKILL] * SIDE_BY_SIDE:
-                raise AssertionError(f"children were to be killed, and ended with {codes}")
-            killed += SIDE_BY_SIDE
+            if codes != [expected] * SIDE_BY_SIDE:
+                raise AssertionError(f"children were to end with {expected}, and did with {codes}")
 
     def check(self, kills: int) -> Losses:
         """Runs every key to its end, and holds it against what was counted outside.
@@ -117,7 +125,7 @@ class Lane:
             raise AssertionError(f"a kill cost more than one unit: {losses}")
         return losses
 
-    def _death(self) -> Death:
+    def _death(self, by: signal.Signals) -> Death:
         done = sum(1 for count in Counter(self._tally.words()).values() if count >= CAP - 1)
         chance = self._chance
         return Death(
@@ -126,26 +134,36 @@ class Lane:
             chance.choice(CHOICE),
             first=max(0, done - 20),
             after=chance.random() * LIFE,
+            by=by,
         )
 
 
 @attrs.frozen
 class Death:
-    """A process's work until it dies: where, by which way in, from which key on, and when."""
+    """A process's work until it dies: where, by which way in, from which key on, when, of what."""
 
     path: str
     outside: str
     way: str
     first: int
     after: float
+    by: signal.Signals
 
 
 def work(death: Death) -> None:
-    """Runs one key after the other to its end, until this process is killed."""
+    """Runs one key after the other to its end, until this process dies."""
+    timer = threading.Timer(death.after, os.kill, (os.getpid(), death.by))
+    try:
+        timer.start()
+        _run_keys(death)
+    except KeyboardInterrupt:
+        os._exit(INTERRUPTED)
+
+
+def _run_keys(death: Death) -> None:
+    be_quiet()
     tally = Tally(death.outside)
     store = SQLiteStore(death.path)
-    timer = threading.Timer(death.after, os.kill, (os.getpid(), signal.SIGKILL))
-    timer.start()
     for number in itertools.count(death.first):
         key = f"key {number:06}"
         loop = loop_on(store, key)
@@ -154,6 +172,11 @@ def work(death: Death) -> None:
                 pass
         except LoopBusy:
             continue
+
+
+def be_quiet() -> None:
+    """Keeps thousands of trips, all of them wanted, out of the terminal."""
+    logging.getLogger("haltable").setLevel(logging.ERROR)
 
 
 def loop_on(store: SQLiteStore, key: str) -> Loop:

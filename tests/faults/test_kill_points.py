@@ -143,3 +143,13 @@ def test_killed_at_random_moments(tmp_path):
 
     assert losses.starts == losses.keys * lane.CAP
     assert losses.keys > 1
+
+
+def test_interrupted_at_random_moments(tmp_path):
+    """P9: a real Ctrl-C at any moment costs at most one unit, and is no failure and no crash."""
+    heavy = Lane(tmp_path, seed=20261123)
+    heavy.interrupt(30)
+    losses = heavy.check(30)
+
+    assert losses.starts == losses.keys * lane.CAP
+    assert losses.crashes == 0
