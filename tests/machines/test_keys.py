@@ -212,7 +212,7 @@ PLANTED = [
     (_claim_sync, "admit", forgiving, "a body that was left has crashed"),
     (_book, "is_written", lambda record, **mine: False, "P1: a charge a body|only failures count"),
     (_book, "is_written", lambda record, **mine: True, "rule 4: what was written is known"),
-    (_book, "standing", overlooking(Standing.RESET), "in its epoch|of this epoch"),
+    (_book, "standing", overlooking(Standing.RESET), "in its epoch|of this epoch|after a stop"),
     (
         _book,
         "standing",
@@ -232,5 +232,6 @@ def test_a_broken_rule_is_found(where, name, wrong, promised, monkeypatch):
     """A ledger that breaks one rule breaks the promise that the rule is there for."""
     monkeypatch.setattr(where, name, wrong)
 
+    # A few need a rare order of things, some hundred lives away; the search ends at the first.
     with pytest.raises(BrokenPromise, match=promised):
-        live(300, phases=(Phase.generate,))
+        live(5000, phases=(Phase.generate,))
