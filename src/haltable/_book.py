@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 import attrs
 
-from haltable.encoding import decode_loop, encode_loop, encode_past
+from haltable.encoding import Head, decode_loop, encode_head, encode_loop
 from haltable.ledger import Standing, is_written, standing
 from haltable.records import LoopRecord, Owner, Past
 from haltable.store import Entry
@@ -48,8 +48,9 @@ class Book:
 
     __slots__ = (
         "_doubts",
-        "_past",
-        "_past_text",
+        "_head",
+        "_head_owner",
+        "_head_past",
         "charged_epoch",
         "charged_starts",
         "closed",
@@ -81,8 +82,9 @@ class Book:
         self.settled_late = False
         #: Writes that were sent, if an interruption let it come to that, and never answered.
         self._doubts: tuple[Draft, ...] = ()
-        self._past: Past | None = None
-        self._past_text = ""
+        self._head: Head | None = None
+        self._head_past: Past | None = None
+        self._head_owner: Owner | None = None
 
     @property
     def in_doubt(self) -> bool:
@@ -103,15 +105,21 @@ class Book:
     def draft(self, change: Change, *, settles: bool) -> Draft:
         """Applies a change to the record that is there; in doubt until it is known to be done."""
         record = change(self.record)
-        if record.past is not self._past:
-            self._past, self._past_text = record.past, encode_past(record.past)
         # Signed with a number of its own even if an earlier one came to nothing,
         # so that every write of this run can be told from any other.
         self.serial += 1
-        value = encode_loop(record, self._past_text, self.owner.token, self.serial)
+        value = encode_loop(record, self._head_of(record), self.serial)
         draft = Draft(record, value, self.version, self.serial, settles)
         self._doubts += (draft,)
         return draft
+
+    def _head_of(self, record: LoopRecord) -> Head:
+        head, past, running = self._head, record.past, record.running
+        owner = None if running is None else running.owner
+        if head is None or past is not self._head_past or owner is not self._head_owner:
+            self._head = head = encode_head(past, owner, self.owner.token)
+            self._head_past, self._head_owner = past, owner
+        return head
 
     def accepted(self, draft: Draft, version: int, now: float) -> None:
         """Notes that a write was done."""

@@ -21,66 +21,89 @@ from haltable.records import Act, Apart, LoopRecord, Owner, Past, Running, StopR
 
 __all__ = [
     "FORMAT",
+    "Head",
     "decode_apart",
     "decode_loop",
     "encode_apart",
+    "encode_head",
     "encode_loop",
-    "encode_past",
     "opened",
     "sealed",
 ]
 
 FORMAT = 1
+_SEAL = b"haltable %d %%08x %%b%%b" % FORMAT
 
 
-def encode_loop(record: LoopRecord, past: str, writer: str, serial: int) -> bytes:
+@attrs.frozen(slots=False)
+class Head:
+    """The part of a record's text that stays the same for many writes.
+
+    Args:
+        text: the bytes, from the first on.
+        checksum: their checksum, which the rest's goes on from.
+    """
+
+    text: bytes
+    checksum: int
+
+
+def encode_head(past: Past, owner: Owner | None, writer: str) -> Head:
+    """Returns the head of a record, for as long as these stay the same.
+
+    Args:
+        past: what changes seldom.
+        owner: who holds the key.
+        writer: the token of the run that writes; somebody who is no owner
+            carries on the record's own.
+    """
+    claimed = None if owner is None else list(attrs.astuple(owner))
+    text = _text({"past": _past(past), "writer": writer, "owner": claimed})
+    head = f"{text[:-1]},".encode()
+    return Head(head, zlib.crc32(head))
+
+
+def encode_loop(record: LoopRecord, head: Head, serial: int) -> bytes:
     """Returns the record's bytes.
 
     Args:
         record: what to write.
-        past: ``encode_past(record.past)``, which the caller keeps as long as
-            the past stays the same object.
-        writer: the token of the run that writes; somebody who is no owner
+        head: of the record's past, its owner and whoever writes, which the
+            caller keeps as long as they stay the same objects.
+        serial: the writing run's count of its writes; somebody who is no owner
             carries on the record's own.
-        serial: that run's count of its writes, likewise.
     """
     running = record.running
     if running is None:
         claim = "null"
     else:
-        owner = running.owner
-        # The owner's texts come from the kernel and from `token_hex`: no quotes.
-        claim = (
-            f'["{owner.boot}","{owner.space}",{owner.pid},"{owner.born}","{owner.token}",'
-            f"{running.lease!r},{running.start},{'true' if running.pausing else 'false'}]"
-        )
-    return sealed(
-        f'{{"epoch":{record.epoch},"starts":{record.starts},"failures":{record.failures},'
+        pausing = "true" if running.pausing else "false"
+        claim = f"[{running.lease!r},{running.start},{pausing}]"
+    rest = (
+        f'"epoch":{record.epoch},"starts":{record.starts},"failures":{record.failures},'
         f'"row":{record.row},"crashes":{record.crashes},"slips":{record.slips},'
         f'"elapsed":{record.elapsed!r},"wait":{record.wait!r},"extension":{record.extension},'
-        f'"writer":"{writer}","serial":{serial},"running":{claim},"past":{past}}}'
-    )
+        f'"serial":{serial},"claim":{claim}}}'
+    ).encode()
+    return _SEAL % (zlib.crc32(rest, head.checksum), head.text, rest)
 
 
-def encode_past(past: Past) -> str:
-    """Returns the JSON text of what changes seldom."""
+def _past(past: Past) -> dict[str, object]:
     ruling, stop = past.ruling, past.stop
-    return _text(
-        {
-            "name": past.name,
-            "ruling": ruling and [ruling.status, ruling.breaker, ruling.reason],
-            "stop": stop and [stop.by, stop.why],
-            "history": [list(attrs.astuple(act)) for act in past.history],
-            "result": past.result,
-            "result_lost": past.result_lost,
-            "error": past.error,
-            "error_start": past.error_start,
-            "evidence": past.evidence,
-            "evidence_start": past.evidence_start,
-            "memory": past.memory,
-            "limits": [list(limit) for limit in past.limits],
-        }
-    )
+    return {
+        "name": past.name,
+        "ruling": ruling and [ruling.status, ruling.breaker, ruling.reason],
+        "stop": stop and [stop.by, stop.why],
+        "history": [list(attrs.astuple(act)) for act in past.history],
+        "result": past.result,
+        "result_lost": past.result_lost,
+        "error": past.error,
+        "error_start": past.error_start,
+        "evidence": past.evidence,
+        "evidence_start": past.evidence_start,
+        "memory": past.memory,
+        "limits": [list(limit) for limit in past.limits],
+    }
 
 
 def decode_loop(value: bytes) -> LoopRecord:
@@ -103,19 +126,19 @@ def decode_loop(value: bytes) -> LoopRecord:
             extension=_natural(data["extension"]),
             writer=str(data["writer"]),
             serial=_natural(data["serial"]),
-            running=_decode_running(data["running"]),
+            running=_decode_running([data["owner"], data["claim"]]),
             past=_decode_past(data["past"]),
         )
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise RecordError(f"the stored record is not a loop's: {error!r}") from error
 
 
-def _decode_running(claim: Any) -> Running | None:
-    if claim is None:
+def _decode_running(held: Any) -> Running | None:
+    if held == [None, None]:
         return None
-    boot, space, pid, born, token, lease, start, pausing = claim
-    owner = Owner(str(boot), str(space), _natural(pid), str(born), str(token))
-    return Running(owner, _seconds(lease), _natural(start), bool(pausing))
+    (boot, space, pid, born, token), (lease, start, pausing) = held
+    who = Owner(str(boot), str(space), _natural(pid), str(born), str(token))
+    return Running(who, _seconds(lease), _natural(start), bool(pausing))
 
 
 def _decode_past(data: Any) -> Past:
@@ -166,7 +189,7 @@ def decode_apart(value: bytes) -> Apart:
 def sealed(text: str) -> bytes:
     """Returns the text as bytes, with format number and checksum before it."""
     body = text.encode()
-    return b"haltable %d %08x %b" % (FORMAT, zlib.crc32(body), body)
+    return _SEAL % (zlib.crc32(body), body, b"")
 
 
 def opened(value: bytes) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import attrs
 from haltable import _owner, _watch, interventions
 from haltable._policy import check_store
 from haltable._recording import NAMESPACE
-from haltable.encoding import decode_loop, encode_loop, encode_past
+from haltable.encoding import decode_loop, encode_head, encode_loop
 from haltable.errors import ConfigurationError, RecordError, StoreError
 from haltable.model import Status
 from haltable.records import Act, LoopRecord, new_record
@@ -244,8 +244,9 @@ class Operator:
             if entry is None:
                 raise KeyError(f"no loop with the key {key!r} ever started")
             record = change(_named(key, entry), entry)
-            past = encode_past(record.past)
-            draft = encode_loop(record, past, record.writer, record.serial)
+            owner = None if record.running is None else record.running.owner
+            head = encode_head(record.past, owner, record.writer)
+            draft = encode_loop(record, head, record.serial)
             reply = self._store.write(_PREFIX + key, draft, expected=entry.version)
             if not isinstance(reply, Conflict):
                 return _state(record, reply)

@@ -25,7 +25,7 @@ from haltable._claim_sync import watch
 from haltable._owner import new_owner
 from haltable._watch import shared
 from haltable.conditions import never
-from haltable.encoding import decode_loop, encode_loop, encode_past
+from haltable.encoding import decode_loop, encode_head, encode_loop
 from haltable.records import Owner, new_record
 from haltable.testing import FakeClock
 from tests.faults.ways import WAYS
@@ -74,7 +74,7 @@ def held_by(store, owner, *, pausing=False):
     record = ledger.charged(new_record(KEY), owner, lease=LEASE, elapsed=0.0)
     record = ledger.held(record, owner, lease=LEASE, pausing=pausing)
     entry = store.read(RECORD)
-    value = encode_loop(record, encode_past(record.past), owner.token, 1)
+    value = encode_loop(record, encode_head(record.past, owner, owner.token), 1)
     store.write(RECORD, value, expected=0 if entry is None else entry.version)
 
 
