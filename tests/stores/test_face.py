@@ -63,7 +63,7 @@ def test_the_setting_behind_each_durability(tmp_path):
     settings = []
     for durability in ("process", "machine"):
         with SQLiteStore(tmp_path / durability, durability) as store:
-            connection = store._file.connection()
+            connection = store._file.connection(0.0)
             settings += [
                 connection.execute(f"PRAGMA {name}").fetchone()[0]
                 for name in ("journal_mode", "synchronous")

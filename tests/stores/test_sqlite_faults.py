@@ -37,6 +37,12 @@ def path(tmp_path):
     return tmp_path / "loops.db"
 
 
+@pytest.fixture(autouse=True)
+def looks_at_each_call(monkeypatch):
+    """Has the file looked at before every call, however soon after the last one."""
+    monkeypatch.setattr(_sqlite_file, "_TRUSTED", 0.0)
+
+
 @pytest.fixture
 def store(path):
     """A store that was written to, with its connection open."""
@@ -200,6 +206,18 @@ def test_a_deleted_file(store, path):
     with SQLiteStore(path):
         assert store.read("key") is None
         assert isinstance(store.write("key", b"anew", expected=0), Entry)
+
+
+def test_a_file_is_looked_at_once_a_millisecond(store, path, monkeypatch):
+    """What was seen of the file is trusted for a millisecond, and no longer."""
+    monkeypatch.setattr(_sqlite_file, "_TRUSTED", 0.001)
+    file = store._file
+    file.connection(100.0)
+    path.unlink()
+    trusting = file.connection(100.0009)
+
+    assert trusting is file.connection(100.0)
+    assert "was deleted" in refusal(file.connection, 100.0011)
 
 
 def test_a_file_that_was_moved_away_and_back(store, path):
@@ -464,7 +482,7 @@ def test_a_disk_that_became_read_only(tmp_path):
     with small_disk(home, "4m") as mounted:
         store = SQLiteStore(home / "loops.db")
         store.write("key", b"value", expected=0)
-        store._file.connection().execute("PRAGMA query_only=1")
+        store._file.connection(0.0).execute("PRAGMA query_only=1")
         live = refusal(store.write, "key", b"never", expected=1)
         # Root without the right to mount stops at nothing: then only the first half holds.
         if mounted or os.geteuid() != 0:
@@ -486,7 +504,7 @@ def test_a_full_disk(tmp_path):
     home.mkdir()
     with small_disk(home, "1m") as mounted, SQLiteStore(home / "loops.db") as store:
         if not mounted:
-            store._file.connection().execute("PRAGMA max_page_count=40")
+            store._file.connection(0.0).execute("PRAGMA max_page_count=40")
         acknowledged = {}
         value = os.urandom(16000)
 
@@ -501,7 +519,7 @@ def test_a_full_disk(tmp_path):
         if mounted:
             enlarge(home, "8m")
         else:
-            store._file.connection().execute("PRAGMA max_page_count=4000")
+            store._file.connection(0.0).execute("PRAGMA max_page_count=4000")
 
         assert raised.value.outcome == "refused"
         assert "the disk or the quota is full" in str(raised.value)
@@ -563,10 +581,16 @@ def test_what_is_certain(code, outcome):
 
 def test_an_error_that_is_not_sqlites(store, monkeypatch):
     """Whatever the driver raises leaves as a StoreError, and the store is usable afterwards."""
-    monkeypatch.setattr(store, "_now", lambda: 1 / 0)
-    with pytest.raises(StoreError) as raised:
-        store.write("key", b"never", expected=1)
-    monkeypatch.undo()
+
+    class Odd(sqlite3.Connection):
+        def execute(self, *arguments):
+            raise ZeroDivisionError
+
+    with contextlib.closing(sqlite3.connect(":memory:", factory=Odd)) as odd:
+        monkeypatch.setattr(_sqlite_file.SQLiteFile, "connection", lambda file, now: odd)
+        with pytest.raises(StoreError) as raised:
+            store.write("key", b"never", expected=1)
+        monkeypatch.undo()
 
     assert raised.value.outcome == "unknown"
     assert isinstance(raised.value.__cause__, ZeroDivisionError)

@@ -192,7 +192,7 @@ def test_a_child_writes_on_when_others_close(store, path):
 def test_a_fork_waits_for_a_call_in_another_thread(store, path):
     """A fork in the midst of another thread's call gives the child a store that works."""
     with SQLiteStore(path) as blocker:
-        blocker._file.connection().execute("BEGIN IMMEDIATE")
+        blocker._file.connection(0.0).execute("BEGIN IMMEDIATE")
         failures = []
 
         def write():

@@ -65,9 +65,10 @@ class SQLiteStore:
     do not open the file itself in a process that uses the store: closing it
     again would drop SQLite's locks.
 
-    A file that was deleted or replaced is noticed at the next call, which raises;
-    the calls after it use what is at the path then.  A missing file is never made
-    anew silently: only a new store with ``create=True`` does.
+    A file that was deleted or replaced is noticed within a millisecond, at the
+    next call, which raises; the calls after it use what is at the path then.  A
+    missing file is never made anew silently: only a new store with
+    ``create=True`` does.
 
     Args:
         path: the file; a relative path counts from the present directory, once.
@@ -150,7 +151,7 @@ class SQLiteStore:
         """
         file = self._file
         with file.lock:
-            return self._current(file.connection(), key)
+            return self._current(file.connection(self._now()), key)
 
     def write(self, key: str, value: bytes, *, expected: int) -> Entry | Conflict:
         """Replaces the value if the key is at version ``expected``; 0 means absent.
@@ -169,15 +170,14 @@ class SQLiteStore:
         """
         file = self._file
         with file.lock:
-            connection = file.connection()
+            now = self._now()
+            connection = file.connection(now)
             try:
                 if not expected:
                     version = self._create(connection, key, value)
                     if version:
                         return Entry(value, version)
-                elif connection.execute(
-                    _REPLACE, (value, self._boot, self._now(), key, expected)
-                ).rowcount:
+                elif connection.execute(_REPLACE, (value, self._boot, now, key, expected)).rowcount:
                     return Entry(value, expected + 1)
             except Exception as error:
                 raise file.failure(f"write {key!r}", error, writes=True) from error
@@ -209,11 +209,10 @@ class SQLiteStore:
         """
         file = self._file
         with file.lock:
-            connection = file.connection()
+            now = self._now()
+            connection = file.connection(now)
             try:
-                return bool(
-                    connection.execute(_DELETE, (self._boot, self._now(), key, expected)).rowcount
-                )
+                return bool(connection.execute(_DELETE, (self._boot, now, key, expected)).rowcount)
             except Exception as error:
                 raise file.failure(f"delete {key!r}", error, writes=True) from error
 
@@ -240,7 +239,7 @@ class SQLiteStore:
     def _rows(self, page: str, start: str) -> list[tuple[Any, ...]]:
         file = self._file
         with file.lock:
-            connection = file.connection()
+            connection = file.connection(self._now())
             try:
                 return connection.execute(page, (start,)).fetchall()
             except Exception as error:
