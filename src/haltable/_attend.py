@@ -47,7 +47,7 @@ class Attendant:
 
 async def run_watched(
     run: RunState,
-    drive: Callable[[], Awaitable[None]],
+    drive: Callable[[], Awaitable[object]],
     look: Callable[[RunState], Awaitable[None]],
 ) -> None:
     """Carries a run with a key while a task looks at its record.

@@ -123,8 +123,9 @@ def charge(run: RunState) -> bool:
             close(run)
             return False
     moment = run.now()
-    if not keep(run, run.charging(moment)):
-        return False
+    standing = put(run, run.charging(moment))
+    if standing is not MINE:
+        return given_up(run, standing)
     kernel.adopt(book.record, moment, book.version)
     return store_apart(run)
 
@@ -132,8 +133,11 @@ def charge(run: RunState) -> bool:
 def keep(run: RunState, change: Change) -> bool:
     """Sends a write of a claim that stands; False if it does not, and the run ended over it."""
     standing = put(run, change)
-    if standing is MINE:
-        return True
+    return True if standing is MINE else given_up(run, standing)
+
+
+def given_up(run: RunState, standing: Standing) -> bool:
+    """Ends a run whose claim does not stand; returns False, as there will be no start."""
     run.bow_to(standing)
     close(run)
     return False
@@ -196,7 +200,7 @@ def put(
         StoreError: if the store failed, or it is unknown whether it wrote.
     """
     book = run.keyed_book()
-    if ports.is_forked(run):
+    if ports.is_forked(book.owner):
         # The lock may have been copied in any state, and the claim is the parent's.
         book.standing = Standing.FORKED
         return book.standing

@@ -24,13 +24,16 @@ from haltable.probe import Answer
 __all__ = ["drive", "end_block", "end_call", "exhaust", "interrupt", "leave", "single", "turn"]
 
 
-async def drive(run: RunState, body: Callable[..., Awaitable[Any]], *, takes: bool) -> None:
+async def drive(run: RunState, body: Callable[..., Awaitable[Any]], *, takes: bool) -> bool:
     """Runs a body until the run ends.
 
     Args:
         run: the run.
         body: what is called, with the iteration or with nothing.
         takes: whether it takes the iteration.
+
+    Returns:
+        Whether it ended quietly: it succeeded, and the result is the last one.
     """
     kernel, now = run.kernel, run.now
     each, writing = ports.each_return(run), run.key is not None
@@ -55,15 +58,17 @@ async def drive(run: RunState, body: Callable[..., Awaitable[Any]], *, takes: bo
                         kernel.hear(asked, Answer(fault=fault), run.verbs)
                 moment = now()
                 if writing or not kernel.quiet(result, moment):
-                    kernel.gave(result)
+                    if not kernel.held:
+                        kernel.gave(result)
                     break
-            if run.end_quietly(moment):
-                return
+            if kernel.held and run.end_quietly(moment):
+                return True
             going = await turn(run, each_asked=True)
             moment = now()
     except BaseException as error:
         if not await interrupt(run, error):
             raise
+    return False
 
 
 async def single(run: RunState, body: Callable[..., Awaitable[Any]], *, takes: bool) -> None:

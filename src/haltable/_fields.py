@@ -92,6 +92,8 @@ class RunFields:
     shelter_end: float = math.inf
 
     # Its record, if it has a key.
+    #: Where the record lies.
+    store_key: str
     book: Book | None = None
     lock: threading.Lock | None = None
     async_lock: AbstractAsyncContextManager[object] | None = None

@@ -62,9 +62,9 @@ def settle(answer: object) -> object:
     return answer
 
 
-def is_forked(run: RunState) -> bool:
-    """Says whether this process is a copy of the one that began the run."""
-    return run.keyed_book().owner.pid != os.getpid()
+def is_forked(owner: Owner) -> bool:
+    """Says whether this process is a copy of the one that made its run's owner."""
+    return owner.pid != os.getpid()
 
 
 def locked(run: RunState) -> AbstractContextManager[object]:

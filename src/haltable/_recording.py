@@ -44,11 +44,6 @@ class Recording(RunFields):
         return self.settings.name if self.key is None else self.key
 
     @property
-    def store_key(self) -> str:
-        """Where the loop's record lies."""
-        return f"{NAMESPACE}/loop/{self.key}"
-
-    @property
     def apart_key(self) -> str:
         """Where the breakers' large memory lies."""
         return f"{NAMESPACE}/apart/{self.key}"

@@ -15,6 +15,7 @@ from haltable import interventions
 from haltable._context import here
 from haltable._fields import Settings
 from haltable._nesting import Nesting
+from haltable._recording import NAMESPACE
 from haltable.clock import Clock
 from haltable.errors import (
     ConfigurationError,
@@ -61,6 +62,9 @@ class RunState(Nesting):
         outer = here.get()
         if outer is not None and not settings.own_clock and outer.ambient_clock is not None:
             clock = outer.ambient_clock
+        # First values that are read in every run, however short, are found sooner here.
+        self.around = self.outer = None
+        self.key = key
         self.settings = settings
         self.clock = clock
         self.now = clock.now
@@ -69,7 +73,8 @@ class RunState(Nesting):
         if settings.sinks:
             self.listening = kernel.loud = True
         if key is not None:
-            self.key = kernel.key = key
+            kernel.key = key
+            self.store_key = f"{NAMESPACE}/loop/{key}"
             self.verb_at = now
             self.memory = Recollection(plan.breakers, apart=False)
             self.apart = Recollection(plan.breakers, apart=True)
@@ -117,7 +122,7 @@ class RunState(Nesting):
         """Returns the open iteration, None between two."""
         if self.finished or not self.ran or self.kernel.outcome is not None:
             return None
-        return self.kernel.current(self.verbs)
+        return self.kernel.current(self.verbs, self.now())
 
     def claim(self, iteration: Iteration, claim: Done | GiveUp, value: object) -> None:
         """Notes what the body says of itself."""

@@ -89,10 +89,10 @@ class Bounded(_FunctionLike[P, R]):
         run = self.loop.start_for(args, kwargs)
         token = here.set(run)
         try:
-            drive(run, functools.partial(self._function, *args, **kwargs), takes=False)
+            quietly = drive(run, functools.partial(self._function, *args, **kwargs), takes=False)
         finally:
             here.reset(token)
-        result: R = run.unwrap()
+        result: R = cast("R", run.kernel.result) if quietly else run.unwrap()
         return result
 
     def report(self, *args: P.args, **kwargs: P.kwargs) -> Report[R]:

@@ -43,6 +43,8 @@ class Counting:
     error_start: int = 0
     claim: Done | GiveUp | None = None
     claimed: object = None
+    #: Whether every iteration is looked at in full.
+    loud: bool = False
     ruling: Ruling | None = None
     #: Set by others, from any thread: how the run shall end at the next turn.
     stop: Ruling | None = None
@@ -58,7 +60,9 @@ class Counting:
     _words: tuple[tuple[str, Verdict], ...] = ()
     #: The words that were there before the breakers' hooks were called.
     _heard: tuple[tuple[str, Verdict], ...] = ()
-    #: The success that a quiet question answered with, if one did.
+    #: Whether a quiet question was answered with a success, which ends the run.
+    held: bool = False
+    #: That success.
     _yes: Ruling | None = None
     _iteration: Iteration | None = None
     #: For which start that was made; what it says itself, a body may have changed.
@@ -80,8 +84,14 @@ class Counting:
             self.key = key
         #: The moment at which the loop's live seconds were zero.
         self.origin = now
-        self.loud = loud or plan.loud
         self._at = now
+        # A first value that is read in every run, however short, is found sooner here.
+        self.loud = loud or plan.loud
+        self.counts = _NOTHING_COUNTED
+        self.held = False
+        self.stop = self.claim = self.ruling = None
+        self.outer_end = self.breath = _EVER
+        self._words = ()
 
     def begin(self, now: float) -> None:
         """Begins the next iteration; its start is charged."""
@@ -92,7 +102,7 @@ class Counting:
     def begin_quietly(self, now: float) -> bool:
         """Begins the first iteration if nobody can have a word on it."""
         plan = self.plan
-        if self.loud or not plan.simple or self.stop is not None:
+        if not plan.simple or self.loud or self.stop is not None:
             return False
         if self.outer_end == _EVER and self.breath == _EVER:
             self._quiet_starts = self._silent_starts = plan.quiet_starts
@@ -121,19 +131,28 @@ class Counting:
         self._facts = None
         self._looked_for = -1
 
-    def current(self, verbs: Verbs | None) -> Iteration:
-        """Returns the open iteration, made when first asked for."""
+    def current(self, verbs: Verbs | None, now: float | None = None) -> Iteration:
+        """Returns the open iteration, made when first asked for.
+
+        Args:
+            verbs: what carries out its verbs.
+            now: the moment, if iterations may have passed quietly since a turn.
+        """
         iteration = self._iteration
         if iteration is None or self._made_for != self.starts:
+            if now is not None:
+                self._at = now
             self._iteration = iteration = self._make(verbs, self.starts)
             self._made_for = self.starts
         return iteration
 
     def fresh(self, verbs: Verbs | None, now: float) -> Iteration:
         """Returns the open iteration for a body that takes it."""
-        facts = self._facts or self._state_facts()
-        self._iteration = iteration = Iteration(verbs, facts, self.starts, now)
-        self._made_for = self.starts
+        self._made_for = starts = self.starts
+        facts = self._facts
+        if facts is None:
+            facts = self._state_facts()
+        self._iteration = iteration = Iteration(verbs, facts, starts, now)
         return iteration
 
     def elapsed(self, now: float) -> float:
@@ -192,18 +211,23 @@ class Counting:
     def _ended(self, verbs: Verbs | None, outcome: Outcome) -> Iteration:
         iteration = self.current(verbs)
         iteration.starts = self.starts
-        if outcome is RETURNED:
-            iteration.end(self._state_facts(), self._at, outcome, self.result, None)
-        else:
-            iteration.end(self._state_facts(), self._at, outcome, None, self.error)
+        returned = outcome is RETURNED
+        result, error = (self.result, None) if returned else (None, self.error)
+        iteration.end(self._facts_with(outcome, result, error), self._at)
         return iteration
 
     def _make(self, verbs: Verbs | None, starts: int) -> Iteration:
         return Iteration(verbs, self._facts or self._state_facts(), starts, self._at)
 
     def _state_facts(self) -> Facts:
+        self._facts = facts = self._facts_with(None, None, None)
+        return facts
+
+    def _facts_with(
+        self, outcome: Outcome | None, result: object, error: BaseException | None
+    ) -> Facts:
         counts, limit = self.counts, self.plan.limit
-        self._facts = facts = Facts(
+        return Facts(
             self.base,
             None if limit is None else limit + counts.extension,
             self.key,
@@ -213,5 +237,7 @@ class Counting:
             counts.failures,
             counts.row,
             counts.extension,
+            outcome,
+            result,
+            error,
         )
-        return facts

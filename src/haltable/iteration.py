@@ -81,6 +81,9 @@ class Facts:
         failures: failed iterations of this epoch.
         failures_in_row: how many of them are the most recent ones.
         extension: starts that an operator added to the cap.
+        outcome: how an iteration ended that shares these with no other.
+        result: what its body returned.
+        error: the exception that left its body.
     """
 
     base: int
@@ -92,10 +95,9 @@ class Facts:
     failures: int
     failures_in_row: int
     extension: int
-
-
-#: The outcome, result and error of an iteration that has not ended.
-_OPEN: tuple[Outcome | None, Any, BaseException | None] = (None, None, None)
+    outcome: Outcome | None = None
+    result: Any = None
+    error: BaseException | None = None
 
 
 class Iteration:
@@ -106,7 +108,7 @@ class Iteration:
             ``number`` for a loop without a key.
     """
 
-    __slots__ = ("_at", "_end", "_facts", "_verbs", "starts")
+    __slots__ = ("_at", "_facts", "_verbs", "starts")
 
     starts: int
 
@@ -117,22 +119,21 @@ class Iteration:
         self._facts = facts
         self.starts = starts
         self._at = at
-        self._end = _OPEN
 
     @property
     def outcome(self) -> Outcome | None:
         """How it ended; None while it runs."""
-        return self._end[0]
+        return self._facts.outcome
 
     @property
     def result(self) -> Any:
         """What the body returned, once it has."""
-        return self._end[1]
+        return self._facts.result
 
     @property
     def error(self) -> BaseException | None:
         """The exception that left the body, once one has."""
-        return self._end[2]
+        return self._facts.error
 
     @property
     def number(self) -> int:
@@ -235,18 +236,10 @@ class Iteration:
         ended = "" if self.outcome is None else f" {self.outcome}"
         return f"<Iteration {self.number}{ended}>"
 
-    def end(
-        self,
-        facts: Facts,
-        at: float,
-        outcome: Outcome,
-        result: object,
-        error: BaseException | None,
-    ) -> None:
+    def end(self, facts: Facts, at: float) -> None:
         """Notes how it ended; the kernel's verb, which changes nothing but this view."""
         self._facts = facts
         self._at = at
-        self._end = (outcome, result, error)
 
     def _port(self) -> Verbs:
         if self._verbs is None:

@@ -99,6 +99,7 @@ class Kernel(Hearing):
         if verdict is None or ruling is None:
             self.hear(asked, _YES, None)
         else:
+            self.held = True
             self._yes = ruling
             self._words += ((ruling.breaker, verdict),)
             self._quiet_starts = 0
@@ -106,9 +107,11 @@ class Kernel(Hearing):
     def rule_quietly(self, now: float) -> bool:
         """Ends the run if the one thing said is a success, and nobody can add to it."""
         yes = self._yes
-        if yes is None or self.loud or self.counts.row or self._speakable(now):
+        if yes is None or self.loud or self.counts.row or len(self._words) > 1:
             return False
-        if len(self._words) > 1 or self.claim is not None or self.ruling is not None:
+        if self.starts >= self._silent_starts or now >= self._silent_time:
+            return False
+        if self.claim is not None or self.ruling is not None:
             return False
         self.ruling = yes
         return True

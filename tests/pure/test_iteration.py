@@ -155,7 +155,8 @@ def test_one_without_a_run_has_no_verbs(verb):
 
 def test_an_end_is_seen_by_whoever_holds_it(iteration):
     """The hooks see the same object with its outcome, result and newer facts."""
-    iteration.end(attrs.evolve(FACTS, failures=3), 120.0, Outcome.RETURNED, "page", None)
+    facts = attrs.evolve(FACTS, failures=3, outcome=Outcome.RETURNED, result="page")
+    iteration.end(facts, 120.0)
 
     assert (iteration.outcome, iteration.result, iteration.error) == ("returned", "page", None)
     assert (iteration.failures, iteration.elapsed) == (3, 20.0)
@@ -164,6 +165,6 @@ def test_an_end_is_seen_by_whoever_holds_it(iteration):
 def test_it_reads_as_what_it_is(iteration):
     """Its text shows the number in the run and, once it has ended, how."""
     before = repr(iteration)
-    iteration.end(FACTS, 120.0, Outcome.FAILED, None, OSError())
+    iteration.end(attrs.evolve(FACTS, outcome=Outcome.FAILED, error=OSError()), 120.0)
 
     assert (before, repr(iteration)) == ("<Iteration 2>", "<Iteration 2 failed>")

@@ -55,6 +55,19 @@ def test_the_iteration_handed_over_is_the_current_one():
     assert same == [True] * 3
 
 
+def test_the_current_iteration_knows_how_long_the_loop_is_alive():
+    """Its seconds go on, also through iterations on which nobody has a word."""
+    clock, seen = FakeClock(), []
+
+    def body():
+        seen.append(current().elapsed)
+        clock.advance(2)
+
+    Loop(IterationCap(4), clock=clock).run(body)
+
+    assert seen == [0, 2, 4, 6]
+
+
 def test_before_the_first_iteration_nobody_is_current():
     """What is asked before the first body is asked in no iteration."""
     seen = []

@@ -92,11 +92,11 @@ def iteration(
         failures=failures,
         failures_in_row=failures_in_row,
         extension=extension,
+        outcome=outcome,
+        result=None if outcome is None else result,
+        error=None if outcome is None else error,
     )
-    made = Iteration(None, facts, starts, elapsed)
-    if outcome is not None:
-        made.end(facts, elapsed, outcome, result, error)
-    return made
+    return Iteration(None, facts, starts, elapsed)
 
 
 def _outcome(
