@@ -1,23 +1,31 @@
 # SPDX-License-Identifier: MIT
 """Taking turns among tasks: a waker, a lock and a turnstile, for asyncio and trio.
 
-They know tasks and threads, and nothing of runs.
+They know tasks and threads, and nothing of runs; what a store call needs to
+outlive a cancellation is here too.
 """
 
 from __future__ import annotations
 
+import functools
+import math
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from types import TracebackType
+from typing import TypeVar
 
 import anyio
 import anyio.from_thread
 import anyio.lowlevel
 import anyio.to_thread
 
-__all__ = ["AsyncWaker", "ShieldedLock", "Turnstile"]
+from haltable.errors import StoreError
+
+__all__ = ["AsyncWaker", "ShieldedLock", "Turnstile", "hop", "protected"]
+
+T = TypeVar("T")
 
 #: The passes through turnstiles that this context, or the one it was copied from, is inside of.
 _inside: ContextVar[tuple[object, ...]] = ContextVar("haltable.inside", default=())
@@ -95,3 +103,50 @@ class Turnstile:
             finally:
                 self._holder = None
                 _inside.reset(token)
+
+
+def hop(call: Callable[[], T]) -> Callable[[], Awaitable[T]]:
+    """Returns a call that a thread makes, and that is left alone when its caller is cancelled."""
+    return functools.partial(anyio.to_thread.run_sync, call, abandon_on_cancel=True)
+
+
+async def protected(call: Callable[[], Awaitable[T]], *, grace: float, end: float = math.inf) -> T:
+    """Awaits a store call to its end, or to the end of the grace after a cancellation.
+
+    Args:
+        call: the store call.
+        grace: seconds that it is waited for once its caller is cancelled.
+        end: the moment at which the grace ends in any case.
+
+    Raises:
+        StoreError: if the grace passed; the outcome is unknown.
+    """
+    found: list[T] = []
+    failed: list[Exception] = []
+    done = anyio.Event()
+    shield = anyio.CancelScope(shield=True)
+
+    async def work() -> None:
+        with shield:
+            try:
+                found.append(await call())
+            except Exception as error:
+                failed.append(error)
+        done.set()
+
+    try:
+        async with anyio.create_task_group() as group:
+            group.start_soon(work)
+            try:
+                await done.wait()
+            except anyio.get_cancelled_exc_class():
+                shield.deadline = min(anyio.current_time() + grace, end)
+                raise
+    except BaseExceptionGroup as group_error:
+        # What interrupts the whole program comes out of the child as it went in.
+        raise group_error.exceptions[0] from None
+    if failed:
+        raise failed[0]
+    if not found:
+        raise StoreError(f"the store did not answer within {grace:g} s of grace")
+    return found[0]

@@ -32,6 +32,7 @@ class AsyncVerbs(Handle):
         from haltable._ports_async import BREATH, note_task
 
         self.use("arun")
+        call = self.guarded_async(call)
         self.kernel.breath = BREATH
         note_task(self)
         token = here.set(self)
@@ -53,6 +54,7 @@ class AsyncVerbs(Handle):
 
         self.use("astep")
         self.single_step = True
+        call = self.guarded_async(call)
         token = here.set(self)
         try:
             await run_watched(self, lambda: driver.single(self, call.body, takes=call.takes), watch)

@@ -11,12 +11,13 @@ import math
 import threading
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Any
+from typing import Any, Protocol
 
 import attrs
 
 from haltable._book import Book
 from haltable.clock import Clock
+from haltable.iteration import Given, Iteration
 from haltable.kernel import Kernel, Step
 from haltable.ledger import Standing
 from haltable.model import Outcome
@@ -27,6 +28,23 @@ from haltable.sink import Sink
 from haltable.store import AsyncStore, Store
 
 __all__ = ["RunFields", "Settings"]
+
+
+class Effects(Protocol):
+    """What iterations reach of their loop's guard."""
+
+    @property
+    def key(self) -> Callable[[Iteration], str] | None:
+        """Names the effect that a whole iteration is; None if none is."""
+        ...
+
+    def once(self, run: Any, key: str, fn: Callable[..., Any], given: Given) -> Any:
+        """Carries out an effect."""
+        ...
+
+    async def aonce(self, run: Any, key: str, fn: Callable[..., Any], given: Given) -> Any:
+        """Carries out an async effect."""
+        ...
 
 
 @attrs.frozen(eq=False)
@@ -43,6 +61,8 @@ class Settings:
     lease: float
     max_hold: float | None
     grace: float
+    #: None without a guard.
+    effects: Effects | None = None
 
 
 class RunFields:
@@ -113,5 +133,7 @@ class RunFields:
     fault: BaseException | None = None
     pending: Any = None
     durable: bool = False
+    #: Effects of which this run does not know whether they have happened.
+    unknown_effects: tuple[str, ...] = ()
     retry_after: float | None = None
     stored_result: LoopRecord | None = None

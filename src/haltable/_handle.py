@@ -10,9 +10,11 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+from haltable._call import Call
 from haltable._context import here
 from haltable._state import RunState
 from haltable.errors import ConfigurationError, HaltableError, LoopInterrupt, split_interrupt
+from haltable.iteration import Iteration
 from haltable.model import Status
 from haltable.report import LoopHalted, Report, halted
 
@@ -20,6 +22,8 @@ __all__ = ["Handle", "LeftEarly"]
 
 #: The ways in which somebody else's loop is counted.
 _COUNTING = ("with", "async with", "tick()", "wrap()")
+#: The ways that are given a body.
+_BODIES = ("run", "arun", "step", "astep")
 # Looking a member up on its enum costs more than the comparison.
 _SUCCEEDED = Status.SUCCEEDED
 
@@ -45,10 +49,42 @@ class Handle(RunState):
             raise ConfigurationError(
                 f"this run was used already (by {self._used}); take a new one: loop.start()"
             )
+        effects = self.settings.effects
+        if effects is not None and effects.key is not None and way not in _BODIES:
+            raise ConfigurationError(
+                f"IdempotencyGuard(key=...) guards whole bodies, and {way} has none; use run, "
+                "arun, step or astep, or iteration.once for what the body does"
+            )
         if not self._used:
             # Alive is what lies inside the run; its handle may be much older.
             self.kernel.origin = self.now()
         self._used = way
+
+    def guarded(self, call: Call) -> Call:
+        """Returns the body as the effect that the loop's guard takes it for, if it does."""
+        effects = self.settings.effects
+        name = None if effects is None else effects.key
+        if name is None:
+            return call
+        body, given = call.body, call.takes
+
+        def guarded(iteration: Iteration) -> Any:
+            return iteration.once(name(iteration), body, *((iteration,) if given else ()))
+
+        return Call(guarded, takes=True)
+
+    def guarded_async(self, call: Call) -> Call:
+        """Returns an async body likewise."""
+        effects = self.settings.effects
+        name = None if effects is None else effects.key
+        if name is None:
+            return call
+        body, given = call.body, call.takes
+
+        async def guarded(iteration: Iteration) -> Any:
+            return await iteration.aonce(name(iteration), body, *((iteration,) if given else ()))
+
+        return Call(guarded, takes=True)
 
     def give_control(self) -> None:
         """Makes this the current run while the body has control."""

@@ -8,7 +8,9 @@ decides nothing: how a run ends at its next turn is for the kernel to weigh.
 from __future__ import annotations
 
 from haltable._reporting import Reporting
+from haltable.errors import in_words
 from haltable.model import Ruling, Status
+from haltable.records import LoopRecord
 
 __all__ = ["Nesting"]
 
@@ -47,6 +49,29 @@ class Nesting(Reporting):
         """Returns the ruling of a stop by the host, which leaves a key open for the next run."""
         status = Status.STOPPED if self.key is None else Status.OPEN
         return Ruling(status, who, reason)
+
+    def end_of_time(self, record: LoopRecord) -> float:
+        """Returns the moment by which this run, or one around it, is out of time."""
+        end = self.now() - record.elapsed + self.settings.plan.time_limit
+        return min(end, self.kernel.outer_end)
+
+    def rule_on_block(self, error: BaseException | None) -> None:
+        """Says how a block around somebody else's loop ended, if no verdict did."""
+        kernel = self.kernel
+        if kernel.ruling is not None:
+            return
+        if error is not None:
+            kernel.ruling = Ruling(Status.OPEN, "run", f"left by {in_words(error)}")
+        elif kernel.plan.judges_success:
+            reason = "the block ended, and the success condition does not hold"
+            kernel.ruling = Ruling(Status.OPEN, "run", reason)
+        else:
+            kernel.ruling = Ruling(Status.SUCCEEDED, "run", "the block ended")
+
+    def blame_store(self, error: BaseException) -> None:
+        """Ends the run, not the key: the store failed."""
+        self.fault = error
+        self.kernel.ruling = Ruling(Status.OPEN, "store", in_words(error))
 
     def _leave_outer(self) -> None:
         outer, self.outer = self.outer, None

@@ -23,7 +23,7 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from haltable import _claim_sync, _owner, _watch
-from haltable._async_turns import AsyncWaker, ShieldedLock
+from haltable._async_turns import AsyncWaker, ShieldedLock, hop, protected
 from haltable._book import Book
 from haltable._state import RunState
 from haltable.errors import ConfigurationError, StoreError, in_words
@@ -194,7 +194,7 @@ async def _read(run: RunState, key: str) -> Entry | None:
     if store is None:
         raise AssertionError("a run with a key has a store")
     if getattr(store, "blocks", True):
-        return await _protected(run, _hop(functools.partial(store.read, key)))
+        return await _protected(run, hop(functools.partial(store.read, key)))
     return store.read(key)
 
 
@@ -205,7 +205,7 @@ async def _write(run: RunState, key: str, value: bytes, expected: int) -> Entry 
     if store is None:
         raise AssertionError("a run with a key has a store")
     call = functools.partial(store.write, key, value, expected=expected)
-    return await _protected(run, _hop(call)) if getattr(store, "blocks", True) else call()
+    return await _protected(run, hop(call)) if getattr(store, "blocks", True) else call()
 
 
 def _in_thread(asked: Asked) -> Callable[[Any], Awaitable[object]]:
@@ -215,42 +215,5 @@ def _in_thread(asked: Asked) -> Callable[[Any], Awaitable[object]]:
     return ask_in_thread
 
 
-def _hop(call: Callable[[], T]) -> Callable[[], Awaitable[T]]:
-    return functools.partial(anyio.to_thread.run_sync, call, abandon_on_cancel=True)
-
-
 async def _protected(run: RunState, call: Callable[[], Awaitable[T]]) -> T:
-    """Awaits a store call to its end, or to the end of the grace after a cancellation.
-
-    Raises:
-        StoreError: if the grace passed; the outcome is unknown.
-    """
-    found: list[T] = []
-    failed: list[Exception] = []
-    done = anyio.Event()
-    shield = anyio.CancelScope(shield=True)
-
-    async def work() -> None:
-        with shield:
-            try:
-                found.append(await call())
-            except Exception as error:
-                failed.append(error)
-        done.set()
-
-    try:
-        async with anyio.create_task_group() as group:
-            group.start_soon(work)
-            try:
-                await done.wait()
-            except anyio.get_cancelled_exc_class():
-                shield.deadline = min(anyio.current_time() + run.settings.grace, run.shelter_end)
-                raise
-    except BaseExceptionGroup as group_error:
-        # What interrupts the whole program comes out of the child as it went in.
-        raise group_error.exceptions[0] from None
-    if failed:
-        raise failed[0]
-    if not found:
-        raise StoreError(f"the store did not answer within {run.settings.grace:g} s of grace")
-    return found[0]
+    return await protected(call, grace=run.settings.grace, end=run.shelter_end)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 from haltable import interventions
 from haltable._context import here
-from haltable._fields import Settings
+from haltable._fields import Effects, Settings
 from haltable._nesting import Nesting
 from haltable._recording import NAMESPACE
 from haltable.clock import Clock
@@ -21,7 +21,6 @@ from haltable.errors import (
     ConfigurationError,
     LoopBusy,
     LoopInterrupt,
-    in_words,
     split_interrupt,
 )
 from haltable.events import (
@@ -29,7 +28,7 @@ from haltable.events import (
     RunEnded,
     StartRefused,
 )
-from haltable.iteration import Iteration, Port
+from haltable.iteration import Given, Iteration, Port
 from haltable.kernel import Kernel
 from haltable.model import Done, GiveUp, Outcome, Ruling, Status
 from haltable.recollection import Recollection
@@ -181,12 +180,37 @@ class RunState(Nesting):
             kernel.returned(None)
         return True
 
-    # The end -------------------------------------------------------------------------
+    # Effects -------------------------------------------------------------------------
 
-    def end_of_time(self, record: LoopRecord) -> float:
-        """Returns the moment by which this run, or one around it, is out of time."""
-        end = self.now() - record.elapsed + self.settings.plan.time_limit
-        return min(end, self.kernel.outer_end)
+    def once(self, iteration: Iteration, key: str, fn: Callable[..., Any], given: Given) -> Any:
+        """Carries out an effect."""
+        self.check(iteration)
+        return self._effects().once(self, key, fn, given)
+
+    async def aonce(
+        self, iteration: Iteration, key: str, fn: Callable[..., Any], given: Given
+    ) -> Any:
+        """Carries out an async effect."""
+        self.check(iteration)
+        return await self._effects().aonce(self, key, fn, given)
+
+    def note_effect(self, key: str, *, ran: bool, replayed: bool, unknown: bool) -> None:
+        """Counts a call of an effect, and remembers one that nobody knows the end of."""
+        kernel = self.kernel
+        kernel.effects_ran += ran
+        kernel.effects_replayed += replayed
+        others = tuple(each for each in self.unknown_effects if each != key)
+        self.unknown_effects = (*others, key) if unknown else others
+
+    def _effects(self) -> Effects:
+        effects = self.settings.effects
+        if effects is None:
+            raise ConfigurationError(
+                "once(): give the loop an IdempotencyGuard(), and it or the loop a store="
+            )
+        return effects
+
+    # The end -------------------------------------------------------------------------
 
     def take_over(self, record: LoopRecord, *, crashed: bool = False, waited: float = 0.0) -> None:
         """Goes on from a record that nobody holds.
@@ -242,24 +266,6 @@ class RunState(Nesting):
     def is_refused(self, error: BaseException) -> bool:
         """Whether an exception says that another run holds the key of this one."""
         return isinstance(error, LoopBusy) and not self.ran
-
-    def rule_on_block(self, error: BaseException | None) -> None:
-        """Says how a block around somebody else's loop ended, if no verdict did."""
-        kernel = self.kernel
-        if kernel.ruling is not None:
-            return
-        if error is not None:
-            kernel.ruling = Ruling(Status.OPEN, "run", f"left by {in_words(error)}")
-        elif kernel.plan.judges_success:
-            reason = "the block ended, and the success condition does not hold"
-            kernel.ruling = Ruling(Status.OPEN, "run", reason)
-        else:
-            kernel.ruling = Ruling(Status.SUCCEEDED, "run", "the block ended")
-
-    def blame_store(self, error: BaseException) -> None:
-        """Ends the run, not the key: the store failed."""
-        self.fault = error
-        self.kernel.ruling = Ruling(Status.OPEN, "store", in_words(error))
 
     def end(self, *, durable: bool) -> None:
         """Closes the run; every further verb of it raises."""

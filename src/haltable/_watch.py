@@ -43,11 +43,17 @@ class Watcher:
                 )
                 self._thread.start()
 
-    def remove(self, token: str) -> None:
-        """Notes that a run has ended; the thread ends with the last that was looked at."""
+    def remove(self, token: str, *, lingering: bool = False) -> None:
+        """Notes that a run has ended; the thread ends with the last that was looked at.
+
+        Args:
+            token: the run's.
+            lingering: whether the thread may stay until its next look, since
+                another run may begin soon: starting one costs more than an effect.
+        """
         with self._mine():
             self._looks.pop(token, None)
-            if not self._wanted():
+            if not lingering and not self._wanted():
                 self._changed.notify_all()
 
     def tokens(self) -> Collection[str]:

@@ -55,6 +55,7 @@ class _FunctionLike(Generic[P, R]):
         functools.update_wrapper(cast("Any", self), function)
         self.loop = loop
         self._function = function
+        self._guarded = loop.guards_bodies
         # What `inspect` calls function-like: with these, it says the same of
         # this object as of the function (async, generator, signature).
         for name in ("__code__", "__defaults__", "__kwdefaults__"):
@@ -87,6 +88,10 @@ class Bounded(_FunctionLike[P, R]):
             LoopHalted: if the loop ended without success.
         """
         run = self.loop.start_for(args, kwargs)
+        if self._guarded:
+            run.carry(self._call(args, kwargs))
+            guarded: R = run.unwrap()
+            return guarded
         token = here.set(run)
         try:
             quietly = drive(run, functools.partial(self._function, *args, **kwargs), takes=False)

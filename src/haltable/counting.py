@@ -64,6 +64,9 @@ class Counting:
     held: bool = False
     #: That success.
     _yes: Ruling | None = None
+    #: Effects of this run: carried out, and replayed.
+    effects_ran: int = 0
+    effects_replayed: int = 0
     _iteration: Iteration | None = None
     #: For which start that was made; what it says itself, a body may have changed.
     _made_for: int = 0
@@ -240,4 +243,6 @@ class Counting:
             outcome,
             result,
             error,
+            self.effects_ran,
+            self.effects_replayed,
         )

@@ -24,11 +24,14 @@ __all__ = [
     "Head",
     "decode_apart",
     "decode_loop",
+    "decode_owner",
     "encode_apart",
     "encode_head",
     "encode_loop",
+    "natural",
     "opened",
     "sealed",
+    "seconds",
 ]
 
 FORMAT = 1
@@ -115,17 +118,17 @@ def decode_loop(value: bytes) -> LoopRecord:
     data = opened(value)
     try:
         return LoopRecord(
-            epoch=_natural(data["epoch"]),
-            starts=_natural(data["starts"]),
-            failures=_natural(data["failures"]),
-            row=_natural(data["row"]),
-            crashes=_natural(data["crashes"]),
-            slips=_natural(data["slips"]),
-            elapsed=_seconds(data["elapsed"]),
-            wait=_seconds(data["wait"]),
-            extension=_natural(data["extension"]),
+            epoch=natural(data["epoch"]),
+            starts=natural(data["starts"]),
+            failures=natural(data["failures"]),
+            row=natural(data["row"]),
+            crashes=natural(data["crashes"]),
+            slips=natural(data["slips"]),
+            elapsed=seconds(data["elapsed"]),
+            wait=seconds(data["wait"]),
+            extension=natural(data["extension"]),
             writer=str(data["writer"]),
-            serial=_natural(data["serial"]),
+            serial=natural(data["serial"]),
             running=_decode_running([data["owner"], data["claim"]]),
             past=_decode_past(data["past"]),
         )
@@ -136,9 +139,23 @@ def decode_loop(value: bytes) -> LoopRecord:
 def _decode_running(held: Any) -> Running | None:
     if held == [None, None]:
         return None
-    (boot, space, pid, born, token), (lease, start, pausing) = held
-    who = Owner(str(boot), str(space), _natural(pid), str(born), str(token))
-    return Running(who, _seconds(lease), _natural(start), bool(pausing))
+    owner, (lease, start, pausing) = held
+    who = decode_owner(owner)
+    if who is None:
+        raise ValueError("a claim without an owner")
+    return Running(who, seconds(lease), natural(start), bool(pausing))
+
+
+def decode_owner(owner: Any) -> Owner | None:
+    """Returns the owner whose fields these are, None for null.
+
+    Raises:
+        ValueError: if they are no owner's; a `TypeError` likewise.
+    """
+    if owner is None:
+        return None
+    boot, space, pid, born, token = owner
+    return Owner(str(boot), str(space), natural(pid), str(born), str(token))
 
 
 def _decode_past(data: Any) -> Past:
@@ -151,9 +168,9 @@ def _decode_past(data: Any) -> Past:
         result=data["result"],
         result_lost=data["result_lost"],
         error=data["error"],
-        error_start=_natural(data["error_start"]),
+        error_start=natural(data["error_start"]),
         evidence=data["evidence"],
-        evidence_start=_natural(data["evidence_start"]),
+        evidence_start=natural(data["evidence_start"]),
         memory=str(data["memory"]),
         limits=tuple((str(name), str(value)) for name, value in data["limits"]),
     )
@@ -165,7 +182,7 @@ def _decode_ruling(status: str, breaker: str, reason: str) -> Ruling:
 
 def _decode_act(fields: Any) -> Act:
     act, by, why, at, epoch, starts, status, note = fields
-    return Act(act, by, why, at, _natural(epoch), _natural(starts), Status(status), note)
+    return Act(act, by, why, at, natural(epoch), natural(starts), Status(status), note)
 
 
 def encode_apart(apart: Apart) -> bytes:
@@ -181,7 +198,7 @@ def decode_apart(value: bytes) -> Apart:
     """
     data = opened(value)
     try:
-        return Apart(str(data["name"]), _natural(data["epoch"]), str(data["memory"]))
+        return Apart(str(data["name"]), natural(data["epoch"]), str(data["memory"]))
     except (KeyError, TypeError, ValueError) as error:
         raise RecordError(f"the stored memory cannot be read: {error!r}") from error
 
@@ -221,13 +238,23 @@ def _text(data: object) -> str:
     return json.dumps(data, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
-def _natural(value: object) -> int:
+def natural(value: object) -> int:
+    """Returns a count as it is.
+
+    Raises:
+        ValueError: if it is none.
+    """
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise ValueError(f"{value!r} is not a count")
     return value
 
 
-def _seconds(value: object) -> float:
+def seconds(value: object) -> float:
+    """Returns a duration.
+
+    Raises:
+        ValueError: if it is none.
+    """
     # NaN compares with nothing: a deadline over it would never come.
     if not isinstance(value, (int, float)) or not 0 <= value < math.inf:
         raise ValueError(f"{value!r} is not a duration")

@@ -13,9 +13,14 @@ from typing import Any, Literal, cast
 
 __all__ = [
     "ConfigurationError",
+    "EffectFailed",
+    "EffectHeld",
     "HaltableError",
+    "LeaseLost",
     "LoopBusy",
     "LoopInterrupt",
+    "OutcomeUnknown",
+    "PayloadMismatch",
     "RecordError",
     "ResultNotStored",
     "StoreError",
@@ -101,6 +106,114 @@ class ResultNotStored(HaltableError):
     Results are kept as JSON up to 256 KiB; the message says which of the two
     this one was not.
     """
+
+
+class PayloadMismatch(HaltableError):
+    """An effect's key was used before with another payload; nothing ran, nothing changed.
+
+    Args:
+        key: the effect's key.
+        checked: what differs, in words: "another payload" or "other arguments".
+    """
+
+    def __init__(self, key: str, checked: str) -> None:
+        super().__init__(key, checked)
+        self.key = key
+        self.checked = checked
+
+    def __str__(self) -> str:
+        return (
+            f"effect {self.key!r} was called before with {self.checked}; "
+            "one key names one effect: give this one another key"
+        )
+
+
+class EffectHeld(HaltableError):
+    """Somebody else is at the effect just now; it was not run.
+
+    Args:
+        key: the effect's key.
+        holder: who is at it, in words.
+        lease_left: seconds until that one's lease lapses if it is not renewed.
+    """
+
+    def __init__(self, key: str, holder: str, lease_left: float) -> None:
+        super().__init__(key, holder, lease_left)
+        self.key = key
+        self.holder = holder
+        self.lease_left = lease_left
+
+    def __str__(self) -> str:
+        return (
+            f"effect {self.key!r} is being carried out by {self.holder}; "
+            f"its lease has {self.lease_left:.0f} s left unless it is renewed"
+        )
+
+
+class EffectFailed(HaltableError):
+    """The effect failed for good in an earlier call; it was not run again.
+
+    Args:
+        key: the effect's key.
+        kind: the class of the exception that it raised, in words.
+        message: that one's text.
+        data: that one's arguments as JSON text, None if they are none.
+    """
+
+    def __init__(self, key: str, kind: str, message: str, data: str | None = None) -> None:
+        super().__init__(key, kind, message, data)
+        self.key = key
+        self.kind = kind
+        self.message = message
+        self.data = data
+
+    def __str__(self) -> str:
+        return f"effect {self.key!r} failed for good: {self.kind}: {self.message}"
+
+
+class OutcomeUnknown(HaltableError):
+    """Nobody knows whether the effect has happened; it was not run again.
+
+    Args:
+        key: the effect's key.
+        reason: why nobody knows.
+    """
+
+    def __init__(self, key: str, reason: str) -> None:
+        super().__init__(key, reason)
+        self.key = key
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return (
+            f"nobody knows whether effect {self.key!r} has happened: {self.reason}; "
+            f'look outside, then ops.resolve({self.key!r}, "done" | "failed" | "free", '
+            "by=..., why=...), or give the guard reconcile="
+        )
+
+
+class LeaseLost(HaltableError):
+    """The effect was carried out, but its claim had been resolved or taken meanwhile.
+
+    Args:
+        key: the effect's key.
+        value: what this call's effect returned.
+        stored: how the store says that it stands, in words.
+        stored_value: the result that the store has, None without one.
+    """
+
+    def __init__(self, key: str, value: object, stored: str, stored_value: object = None) -> None:
+        super().__init__(key, value, stored, stored_value)
+        self.key = key
+        self.value = value
+        self.stored = stored
+        self.stored_value = stored_value
+
+    def __str__(self) -> str:
+        return (
+            f"effect {self.key!r} was carried out here and returned {self.value!r}, but meanwhile "
+            f"its claim was decided without it: {self.stored}"
+        )
 
 
 class LoopInterrupt(BaseException):

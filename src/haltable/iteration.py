@@ -9,16 +9,24 @@ itself back.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, ParamSpec, Protocol, Self, TypeAlias, TypeVar, overload
 
 import attrs
 
 from haltable.errors import ConfigurationError
 from haltable.model import Done, GiveUp, Outcome
+from haltable.payload import ABSENT
 
-__all__ = ["Facts", "Iteration", "Port", "Verbs"]
+__all__ = ["Facts", "Given", "Iteration", "Port", "Verbs"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+#: An effect's positional arguments, its keyword arguments, and its payload.
+Given: TypeAlias = tuple[tuple[Any, ...], dict[str, Any], object]
 
 
 class Verbs(Protocol):
@@ -38,6 +46,16 @@ class Verbs(Protocol):
 
     def leave(self, iteration: Iteration, error: BaseException | None) -> bool:
         """Ends a ``with iteration:`` block; returns whether the exception became an outcome."""
+        ...
+
+    def once(self, iteration: Iteration, key: str, fn: Callable[..., Any], given: Given) -> Any:
+        """Carries out an effect."""
+        ...
+
+    async def aonce(
+        self, iteration: Iteration, key: str, fn: Callable[..., Any], given: Given
+    ) -> Any:
+        """Carries out an async effect."""
         ...
 
 
@@ -66,6 +84,16 @@ class Port:
         """Ends a block; returns whether the exception became an outcome."""
         return self._verbs().leave(iteration, error)
 
+    def once(self, iteration: Iteration, key: str, fn: Callable[..., Any], given: Given) -> Any:
+        """Carries out an effect."""
+        return self._verbs().once(iteration, key, fn, given)
+
+    async def aonce(
+        self, iteration: Iteration, key: str, fn: Callable[..., Any], given: Given
+    ) -> Any:
+        """Carries out an async effect."""
+        return await self._verbs().aonce(iteration, key, fn, given)
+
 
 @attrs.frozen(eq=False)
 class Facts:
@@ -84,6 +112,8 @@ class Facts:
         outcome: how an iteration ended that shares these with no other.
         result: what its body returned.
         error: the exception that left its body.
+        effects_ran: how many effects this run has carried out.
+        effects_replayed: how many it has replayed.
     """
 
     base: int
@@ -98,6 +128,8 @@ class Facts:
     outcome: Outcome | None = None
     result: Any = None
     error: BaseException | None = None
+    effects_ran: int = 0
+    effects_replayed: int = 0
 
 
 class Iteration:
@@ -112,8 +144,7 @@ class Iteration:
 
     starts: int
 
-    # Made in the hot path of bodies that take `iteration`: positional, with few
-    # slots, and whatever several iterations have in common comes as one.
+    # Made in a hot path: positional, and what several have in common comes as one.
     def __init__(self, verbs: Verbs | None, facts: Facts, starts: int, at: float) -> None:
         self._verbs = verbs
         self._facts = facts
@@ -149,8 +180,7 @@ class Iteration:
     def fence(self) -> int:
         """The store's version of this start's record; 0 without a key.
 
-        It only grows for a key: hand it to an outside system that can refuse
-        an older one.
+        It only grows: hand it to an outside system that can refuse an older one.
         """
         return self._facts.fence
 
@@ -173,6 +203,16 @@ class Iteration:
     def failures_in_row(self) -> int:
         """How many of the failures are the most recent iterations."""
         return self._facts.failures_in_row
+
+    @property
+    def effects_ran(self) -> int:
+        """How many effects this run has carried out by the end of this iteration."""
+        return self._facts.effects_ran
+
+    @property
+    def effects_replayed(self) -> int:
+        """How many effects this run has replayed, likewise."""
+        return self._facts.effects_replayed
 
     @property
     def extension(self) -> int:
@@ -211,6 +251,39 @@ class Iteration:
         if not isinstance(why, str) or not why:
             raise ConfigurationError(f"give_up(why={why!r}): say why in a non-empty string")
         self._port().claim(self, GiveUp(why), None)
+
+    @overload
+    def once(
+        self, key: str, fn: Callable[..., R], *args: Any, payload: object, **kwargs: Any
+    ) -> R: ...
+    @overload
+    def once(self, key: str, fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R: ...
+    def once(
+        self, key: str, fn: Callable[..., Any], *args: Any, payload: object = ABSENT, **kwargs: Any
+    ) -> Any:
+        """Carries out an effect at most once; see `haltable.IdempotencyGuard.once`.
+
+        Needs an `haltable.IdempotencyGuard` in the loop.
+
+        Raises:
+            LoopInterrupt: if the run has ended already.
+            ConfigurationError: if the loop has no guard, or there is no store.
+        """
+        return self._port().once(self, key, fn, (args, kwargs, payload))
+
+    @overload
+    async def aonce(
+        self, key: str, fn: Callable[..., Awaitable[R]], *args: Any, payload: object, **kwargs: Any
+    ) -> R: ...
+    @overload
+    async def aonce(
+        self, key: str, fn: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs
+    ) -> R: ...
+    async def aonce(
+        self, key: str, fn: Callable[..., Any], *args: Any, payload: object = ABSENT, **kwargs: Any
+    ) -> Any:
+        """Carries out an async effect at most once; the twin of `once`."""
+        return await self._port().aonce(self, key, fn, (args, kwargs, payload))
 
     def check(self) -> None:
         """Asks whether the loop may go on; a long body calls it at its own pace.

@@ -33,6 +33,7 @@ from haltable.backoff import Backoff, as_delay
 from haltable.breaker import Breaker
 from haltable.clock import Clock, SystemClock
 from haltable.errors import ConfigurationError
+from haltable.guard import effects_of
 from haltable.iteration import Iteration
 from haltable.plan import Plan
 from haltable.report import Report
@@ -53,16 +54,15 @@ class Loop:
 
     Args:
         breakers: what decides; at least one must bound the loop.
-        key: names the loop in the store, so that its counts survive restarts;
-            or a function of the body's arguments that returns the name.
+        key: names the loop in the store, so that counts survive restarts; or a
+            function of the body's arguments that returns the name.
         store: where the counts are kept; a key needs one.
         name: what receipts call a loop without a key.
         delay: seconds between two iterations, or a `Backoff`.
-        transient: exception types that are no failures; they feed the back-off.
+        transient: exception types that are no failures.
         fatal: exception types that end the loop at once, `Status.GAVE_UP`.
         lease: seconds for which a run holds its key without a word.
-        max_hold: seconds after which a run that gave no sign of life is no
-            longer renewed; None for no such limit.
+        max_hold: seconds without a sign of life after which none is renewed.
         grace: seconds that a cancelled run still waits for its store.
         sinks: called with each event, beside the log.
         clock: where seconds are read; the monotonic clock by default.
@@ -79,7 +79,6 @@ class Loop:
     """
 
     __slots__ = ("_key", "_settings")
-
     _key: str | Callable[..., str] | None
     _settings: Settings
 
@@ -121,6 +120,7 @@ class Loop:
             lease=check_seconds("lease", lease),
             max_hold=None if max_hold is None else check_seconds("max_hold", max_hold),
             grace=check_seconds("grace", grace),
+            effects=effects_of(breakers, store),
         )
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -170,7 +170,7 @@ class Loop:
         self, body: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs
     ) -> Report[R]: ...
     async def arun(self, body: Callable[..., Any], *args: Any, **kwargs: Any) -> Report[Any]:
-        """Runs an async body until a breaker ends the loop, on asyncio or trio; see `run`."""
+        """Runs an async body, on asyncio or trio; see `run`."""
         call = Call.of(body, args, kwargs, awaited=True)
         run = self.start_for(args, kwargs)
         await run.acarry(call)
@@ -185,7 +185,7 @@ class Loop:
     def step(self, body: Callable[..., Any], *args: Any, **kwargs: Any) -> Report[Any]:
         """Runs one iteration of a keyed loop and gives the key back; it never sleeps.
 
-        For daemons and queues, which have a loop of their own.
+        For daemons and queues, which loop themselves.
 
         Args:
             body: does the iteration; see `run`.
@@ -193,13 +193,11 @@ class Loop:
             kwargs: likewise.
 
         Returns:
-            The report: open with ``retry_after`` if it was too early, open if
-            the loop goes on, terminal otherwise.
+            The report: open if the loop goes on, with ``retry_after`` if it was too early.
 
         Raises:
             LoopBusy: if another run holds the key; nothing ran.
-            ConfigurationError: if the loop has no key or no success condition,
-                or the body is async or a generator.
+            ConfigurationError: without a key or a success condition, or for an async body.
         """
         call = Call.of(body, args, kwargs, awaited=False)
         run = self._start_step(args, kwargs)
@@ -281,8 +279,7 @@ class Loop:
             raise ConfigurationError("with_(key=None): give a non-empty string, or a function")
         check_key(key, settings.store or settings.async_store)
         copy = object.__new__(type(self))
-        copy._key = key
-        copy._settings = settings
+        copy._key, copy._settings = key, settings
         return copy
 
     # For the house ------------------------------------------------------------------
@@ -298,6 +295,11 @@ class Loop:
                 )
             check_key(key, self._settings.store or self._settings.async_store)
         return Run(self._settings, key)
+
+    @property
+    def guards_bodies(self) -> bool:
+        """Whether a guard takes each whole iteration for an effect."""
+        return self._settings.effects is not None and self._settings.effects.key is not None
 
     def demand_success_condition(self, where: str) -> None:
         """Raises `ConfigurationError` unless a breaker judges success."""

@@ -82,6 +82,7 @@ class Run(AsyncVerbs):
     def carry(self, call: Call) -> None:
         """Runs a body until the run ends."""
         self.use("run")
+        call = self.guarded(call)
         token = here.set(self)
         try:
             driver.drive(self, call.body, takes=call.takes)
@@ -92,6 +93,7 @@ class Run(AsyncVerbs):
         """Runs one iteration and gives the key back."""
         self.use("step")
         self.single_step = True
+        call = self.guarded(call)
         token = here.set(self)
         try:
             driver.single(self, call.body, takes=call.takes)

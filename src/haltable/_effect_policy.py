@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: MIT
+"""Checks what a guard was given: one clear error at construction, or none at all.
+
+It looks at arguments and knows no call.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from haltable._policy import check_seconds, check_store
+from haltable.errors import ConfigurationError
+from haltable.payload import check_effect_key
+from haltable.store import AnyStore, AsyncStore, Store
+
+__all__ = ["check_guard", "check_guard_store", "key_maker"]
+
+_CHOICES = {
+    "semantics": ("at_most_once", "at_least_once"),
+    "on_held": ("raise", "wait", "skip"),
+}
+
+
+def check_guard(guard: Any) -> None:
+    """Raises `ConfigurationError` unless a guard's arguments can be right."""
+    for name, check in _CHECKS.items():
+        check(name, getattr(guard, name))
+    if guard.store is not None:
+        check_guard_store(guard.store, transactional=guard.transactional)
+    elif guard.transactional:
+        raise ConfigurationError("transactional=True: give the store over your own transaction")
+
+
+def check_guard_store(
+    store: AnyStore | None, *, transactional: bool
+) -> tuple[Store | None, AsyncStore | None]:
+    """Returns the store as the kind it is.
+
+    Raises:
+        ConfigurationError: if there is none, or it does not fit ``transactional``.
+    """
+    if store is None:
+        raise ConfigurationError(
+            "once(): there is no store to record effects in; give store= to the IdempotencyGuard, "
+            "or to its loop"
+        )
+    found = check_store(store)
+    if bool(getattr(store, "transactional", False)) is not transactional:
+        needs = "is over your open transaction, so say transactional=True"
+        if transactional:
+            needs = "is not over your own transaction; leave transactional= out"
+        raise ConfigurationError(f"transactional={transactional}: {store!r} {needs}")
+    return found
+
+
+def key_maker(
+    key: object, function: Callable[..., Any]
+) -> Callable[[tuple[Any, ...], dict[str, Any]], str]:
+    """Returns what makes an effect's key of a call's arguments.
+
+    Raises:
+        ConfigurationError: if the key is neither a format string over the
+            function's parameters nor a function.
+    """
+    if isinstance(key, str):
+        check_effect_key(key, "effect")
+        return _formatted(key, function)
+    if not callable(key):
+        raise ConfigurationError(f"effect(key={key!r}): give a format string or a function")
+
+    def make(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        made: Any = key(*args, **kwargs)
+        check_effect_key(made, "effect")
+        return str(made)
+
+    return make
+
+
+def _formatted(
+    key: str, function: Callable[..., Any]
+) -> Callable[[tuple[Any, ...], dict[str, Any]], str]:
+    signature = inspect.signature(function)
+    try:
+        key.format(**dict.fromkeys(signature.parameters, 0))
+    except (AttributeError, IndexError, KeyError, ValueError) as error:
+        names = ", ".join(signature.parameters)
+        raise ConfigurationError(
+            f"effect(key={key!r}): it names what is no parameter ({names}): {error!r}"
+        ) from error
+
+    def make(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        return key.format(**bound.arguments)
+
+    return make
+
+
+def _check_count(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigurationError(f"{name}={value!r}: give a whole number of at least 1")
+
+
+def _check_function(name: str, value: object) -> None:
+    if value is not None and not callable(value):
+        raise ConfigurationError(f"{name}={value!r}: give a function, or None")
+
+
+def _check_namespace(name: str, value: object) -> None:
+    if not isinstance(value, str) or not value.isprintable():
+        raise ConfigurationError(f"{name}={value!r}: give printable text")
+
+
+def _check_choice(name: str, value: object) -> None:
+    choices = _CHOICES[name]
+    if value not in choices:
+        raise ConfigurationError(f"{name}={value!r}: give one of {', '.join(map(repr, choices))}")
+
+
+def _check_flag(name: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise ConfigurationError(f"{name}={value!r}: give True or False")
+
+
+def _unless_none(check: Callable[[str, object], object]) -> Callable[[str, object], object]:
+    return lambda name, value: None if value is None else check(name, value)
+
+
+_CHECKS: dict[str, Callable[[str, object], object]] = {
+    "key": _check_function,
+    "reconcile": _check_function,
+    "namespace": _check_namespace,
+    "semantics": _check_choice,
+    "on_held": _check_choice,
+    "lease": check_seconds,
+    "grace": check_seconds,
+    "retention": _unless_none(check_seconds),
+    "max_hold": _unless_none(check_seconds),
+    "max_result": _check_count,
+    "max_attempts": _check_count,
+    "max_replays": _unless_none(_check_count),
+    "transactional": _check_flag,
+}

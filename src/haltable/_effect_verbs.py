@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: MIT
+"""From a guard's policy and a function to one call of an effect, in a loop and without.
+
+It knows no breaker; what a call does is the drivers' business.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from haltable import _effects_sync
+from haltable._call import is_async, is_generator
+from haltable._effect_call import EffectCall, Policy
+from haltable._effect_policy import check_guard_store, key_maker
+from haltable._recording import NAMESPACE
+from haltable._state import RunState
+from haltable.clock import Clock, SystemClock
+from haltable.effect_ledger import Request
+from haltable.effects import EffectState
+from haltable.errors import ConfigurationError
+from haltable.iteration import Given, Iteration
+from haltable.payload import check_effect_key, effect_key, fingerprint
+from haltable.store import AnyStore
+
+__all__ = ["Guarded", "LoopEffects", "aperform", "check_effect", "make_call", "perform"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+_SYSTEM_CLOCK = SystemClock()
+
+
+class LoopEffects:
+    """What a loop's iterations reach of its policy."""
+
+    __slots__ = ("_clock", "_policy", "_store", "key")
+
+    def __init__(
+        self,
+        policy: Policy,
+        *,
+        key: Callable[[Iteration], str] | None,
+        store: AnyStore | None,
+        clock: Clock | None,
+    ) -> None:
+        self._policy = policy
+        self._store = store
+        self._clock = clock
+        #: Names the effect that a whole iteration is.
+        self.key = key
+
+    def once(
+        self,
+        run: RunState,
+        key: str,
+        fn: Callable[..., Any],
+        given: Given,
+    ) -> Any:
+        """Carries out an effect of an iteration."""
+        check_effect(key, fn, "once", awaited=False)
+        call = self._call(run, key, fn, given)
+        if call.store is None:
+            raise ConfigurationError("once(): the store is async; await iteration.aonce(...)")
+        return perform(call)
+
+    async def aonce(
+        self,
+        run: RunState,
+        key: str,
+        fn: Callable[..., Any],
+        given: Given,
+    ) -> Any:
+        """Carries out an async effect of an iteration."""
+        check_effect(key, fn, "aonce", awaited=True)
+        return await aperform(self._call(run, key, fn, given))
+
+    def _call(
+        self,
+        run: RunState,
+        key: str,
+        fn: Callable[..., Any],
+        given: Given,
+    ) -> EffectCall:
+        effect = functools.partial(fn, *given[0], **given[1])
+        clock = self._clock or run.clock
+        return make_call(self._policy, key, effect, given, store=self._store, clock=clock, run=run)
+
+
+class Guarded:
+    """Makes a function an effect of a guard."""
+
+    def __init__(
+        self, once: Callable[..., Any], aonce: Callable[..., Any], key: str | Callable[..., str]
+    ) -> None:
+        self._once = once
+        self._aonce = aonce
+        self._key = key
+
+    def __call__(self, function: F) -> F:
+        """Returns the function, each call of which is an effect."""
+        named = key_maker(self._key, function)
+        once, aonce = self._once, self._aonce
+        check_effect("any", function, "effect", awaited=is_async(function))
+        if is_async(function):
+
+            @functools.wraps(function)
+            async def acall(*args: Any, **kwargs: Any) -> Any:
+                return await aonce(named(args, kwargs), function, *args, **kwargs)
+
+            return cast("F", acall)
+
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            return once(named(args, kwargs), function, *args, **kwargs)
+
+        return cast("F", call)
+
+
+def perform(call: EffectCall) -> Any:
+    """Carries a call out and notes whether it ran."""
+    try:
+        return _effects_sync.carry_out(call)
+    finally:
+        _note(call)
+
+
+async def aperform(call: EffectCall) -> Any:
+    """Carries an async call out and notes whether it ran."""
+    from haltable import _effects_async
+
+    try:
+        return await _effects_async.carry_out(call)
+    finally:
+        _note(call)
+
+
+def _note(call: EffectCall) -> None:
+    if call.run is None or call.record is None:
+        return
+    state = call.record.state
+    call.run.note_effect(
+        call.key,
+        ran=call.ran,
+        replayed=state.finished and not call.ran,
+        # Claimed still, if the store did not take the end of what was carried out.
+        unknown=state is EffectState.UNKNOWN or (call.ran and state is EffectState.CLAIMED),
+    )
+
+
+def make_call(
+    policy: Policy,
+    key: str,
+    effect: Callable[[], Any],
+    given: Given,
+    *,
+    store: AnyStore | None,
+    clock: Clock | None,
+    run: RunState | None,
+) -> EffectCall:
+    """Returns one call of an effect, ready to be carried out.
+
+    Raises:
+        ConfigurationError: if there is no store, or the payload is no JSON.
+    """
+    args, kwargs, payload = given
+    sync_store, async_store = check_guard_store(store, transactional=policy.transactional)
+    what, checked = fingerprint(payload, args, kwargs)
+    request = Request(
+        policy.namespace,
+        key,
+        what,
+        checked,
+        policy.semantics,
+        policy.max_attempts,
+        policy.retention,
+        None if run is None else run.label,
+    )
+    return EffectCall(
+        policy,
+        request,
+        effect_key(NAMESPACE, policy.namespace, key),
+        store=sync_store,
+        async_store=async_store,
+        clock=clock or _SYSTEM_CLOCK,
+        effect=effect,
+        run=run,
+    )
+
+
+def check_effect(key: object, fn: object, where: str, *, awaited: bool) -> None:
+    """Raises `ConfigurationError` unless this can be called under this key."""
+    check_effect_key(key, where)
+    if not callable(fn) or is_generator(fn):
+        raise ConfigurationError(f"{where}({key!r}, {fn!r}): give a function that does the effect")
+    if is_async(fn) and not awaited:
+        raise ConfigurationError(f"{where}({key!r}, ...): the effect is async; await aonce(...)")
