@@ -25,6 +25,7 @@ from haltable.effect_records import (
     EffectAct,
     EffectFault,
     EffectRecord,
+    changed,
     decode_effect,
     encode_effect,
 )
@@ -38,6 +39,7 @@ from haltable.errors import (
     in_words,
 )
 from haltable.payload import as_result
+from haltable.records import Owner
 from haltable.store import AsyncStore, Entry, Store
 
 __all__ = ["Change", "Draft", "EffectCall", "OnHeld", "Policy"]
@@ -55,6 +57,7 @@ class Policy:
 
     Args:
         namespace: keeps the keys of one application from another's.
+        prefix: what the keys of its records begin with.
         semantics: what may follow a claim that has lapsed.
         lease: seconds for which a claim holds without a word.
         reconcile: asks the outside; None if nobody can.
@@ -69,6 +72,7 @@ class Policy:
     """
 
     namespace: str
+    prefix: str
     semantics: Semantics
     lease: float
     reconcile: Callable[..., Any] | None
@@ -116,7 +120,7 @@ class EffectCall:
         self.effect = effect
         #: The run whose body calls it, None without one.
         self.run = run
-        self.owner = new_owner()
+        self._owner: Owner | None = None
         self.lock = threading.Lock()
         self.record: EffectRecord | None = None
         #: 0 while the key is absent.
@@ -124,6 +128,8 @@ class EffectCall:
         self.serial = 0
         #: The version of the claim under which the effect runs.
         self.fence = 0
+        #: What the call returns, once that is known: the very value that a replay will.
+        self.value: Any = None
         #: Whether the effect ran in this call.
         self.ran = False
         #: How often it looked at somebody else's effect.
@@ -132,6 +138,14 @@ class EffectCall:
         #: Whether the claim was given back, so that nothing may renew it.
         self.closed = False
         self._doubts: tuple[Draft, ...] = ()
+
+    @property
+    def owner(self) -> Owner:
+        """Who claims; a call that only replays needs none."""
+        owner = self._owner
+        if owner is None:
+            self._owner = owner = new_owner()
+        return owner
 
     @property
     def key(self) -> str:
@@ -154,8 +168,8 @@ class EffectCall:
     def draft(self, record: EffectRecord) -> Draft:
         """Signs a write; in doubt until it is known to be done."""
         self.serial += 1
-        record = attrs.evolve(record, writer=self.owner.token, serial=self.serial)
-        draft = Draft(record, encode_effect(record), self.version, self.serial)
+        value = encode_effect(record, self.owner.token, self.serial)
+        draft = Draft(record, value, self.version, self.serial)
         self._doubts += (draft,)
         return draft
 
@@ -202,15 +216,17 @@ class EffectCall:
     def ending(self, value: Any) -> Callable[[EffectRecord], EffectRecord]:
         """Returns the write that ends the effect with what it returned."""
         text, lost = as_result(value, self.policy.max_result)
+        self.value = value if text is None else json.loads(text)
         return lambda record: ledger.finished(record, result=text, result_lost=lost)
 
     def happened(self, verdict: Happened) -> Callable[[EffectRecord], EffectRecord]:
         """Returns the write that ends the effect with what the reconciler found."""
         text, lost = as_result(verdict.value, self.policy.max_result)
+        self.value = verdict.value if text is None else json.loads(text)
         act = EffectAct("done", _RECONCILER, "it has happened", now_as_text())
 
         def end(record: EffectRecord) -> EffectRecord:
-            record = attrs.evolve(record, history=(*record.history, act))
+            record = changed(record, history=(*record.history, act))
             return ledger.finished(record, result=text, result_lost=lost)
 
         return end
@@ -238,11 +254,6 @@ class EffectCall:
         if record.result_lost is not None:
             raise ResultNotStored(f"effect {self.key!r} was done, but {record.result_lost}")
         return None if record.result is None else json.loads(record.result)
-
-    def returned(self, value: Any) -> Any:
-        """Returns what the first call returns: the very value that a replay will."""
-        text, _ = as_result(value, self.policy.max_result)
-        return value if text is None else json.loads(text)
 
     def mismatch(self) -> PayloadMismatch:
         """Returns the error of a call with another payload."""

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 from haltable._policy import check_seconds, check_store
 from haltable.errors import ConfigurationError
 from haltable.payload import check_effect_key
 from haltable.store import AnyStore, AsyncStore, Store
 
-__all__ = ["check_guard", "check_guard_store", "key_maker"]
+__all__ = ["Stores", "check_guard", "check_guard_store", "key_maker"]
 
+#: A store as the kind it is: synchronous or asynchronous, or neither.
+Stores: TypeAlias = tuple[Store | None, AsyncStore | None]
 _CHOICES = {
     "semantics": ("at_most_once", "at_least_once"),
     "on_held": ("raise", "wait", "skip"),
@@ -27,25 +29,16 @@ def check_guard(guard: Any) -> None:
     """Raises `ConfigurationError` unless a guard's arguments can be right."""
     for name, check in _CHECKS.items():
         check(name, getattr(guard, name))
-    if guard.store is not None:
-        check_guard_store(guard.store, transactional=guard.transactional)
-    elif guard.transactional:
+    if guard.store is None and guard.transactional:
         raise ConfigurationError("transactional=True: give the store over your own transaction")
 
 
-def check_guard_store(
-    store: AnyStore | None, *, transactional: bool
-) -> tuple[Store | None, AsyncStore | None]:
+def check_guard_store(store: AnyStore | None, *, transactional: bool) -> Stores:
     """Returns the store as the kind it is.
 
     Raises:
-        ConfigurationError: if there is none, or it does not fit ``transactional``.
+        ConfigurationError: if it does not fit ``transactional``.
     """
-    if store is None:
-        raise ConfigurationError(
-            "once(): there is no store to record effects in; give store= to the IdempotencyGuard, "
-            "or to its loop"
-        )
     found = check_store(store)
     if bool(getattr(store, "transactional", False)) is not transactional:
         needs = "is over your open transaction, so say transactional=True"

@@ -92,7 +92,7 @@ async def in_doubt(call: EffectCall, answer: InDoubt) -> tuple[bool, Any]:
     verdict = await reconciled(call)
     if isinstance(verdict, Happened):
         kept = await put(call, rewritten(call.happened(verdict)), of=_CLAIM)
-        return kept, call.returned(verdict.value)
+        return kept, call.value
     if isinstance(verdict, NotHappened) and dead:
         if not await put(call, call.claiming, of=_CLAIM):
             return False, None
@@ -153,7 +153,7 @@ async def ended(call: EffectCall, value: Any) -> Any:
         raise OutcomeUnknown(call.key, why) from error
     if not kept:
         raise call.lost(value)
-    return call.returned(value)
+    return call.value
 
 
 async def note_end(call: EffectCall, error: BaseException) -> None:

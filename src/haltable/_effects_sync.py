@@ -92,7 +92,7 @@ def in_doubt(call: EffectCall, answer: InDoubt) -> tuple[bool, Any]:
     verdict = reconciled(call)
     if isinstance(verdict, Happened):
         kept = put(call, rewritten(call.happened(verdict)), of=_CLAIM)
-        return kept, call.returned(verdict.value)
+        return kept, call.value
     if isinstance(verdict, NotHappened) and dead:
         if not put(call, call.claiming, of=_CLAIM):
             return False, None
@@ -153,7 +153,7 @@ def ended(call: EffectCall, value: Any) -> Any:
         raise OutcomeUnknown(call.key, why) from error
     if not kept:
         raise call.lost(value)
-    return call.returned(value)
+    return call.value
 
 
 def note_end(call: EffectCall, error: BaseException) -> None:

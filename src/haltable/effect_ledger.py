@@ -23,7 +23,7 @@ from typing import TypeAlias
 
 import attrs
 
-from haltable.effect_records import EffectAct, EffectFault, EffectRecord
+from haltable.effect_records import EffectAct, EffectFault, EffectRecord, changed
 from haltable.effects import EffectState, Semantics
 from haltable.records import Owner
 
@@ -163,7 +163,7 @@ def _look_at_attempt(
         why = f"{owner} is dead" if dead else f"the lease of {owner} has lapsed"
         doubt = doubted(record, f"{why}, and it did not say how the effect ended")
     if request.semantics == "at_least_once" and record.attempts < request.attempts:
-        return Open(attrs.evolve(doubt, state=EffectState.FREE))
+        return Open(changed(doubt, state=EffectState.FREE))
     return InDoubt(doubt, stored=doubt is record)
 
 
@@ -188,7 +188,7 @@ def claimed(
 ) -> EffectRecord:
     """Claims an effect that is open, for one attempt."""
     base = record or EffectRecord(request.namespace, request.key, EffectState.FREE)
-    return attrs.evolve(
+    return changed(
         base,
         state=EffectState.CLAIMED,
         owner=owner,
@@ -208,7 +208,7 @@ def claimed(
 
 def doubted(record: EffectRecord, reason: str) -> EffectRecord:
     """Makes an effect unknown; its owner, or the one in question, may still finish it."""
-    return attrs.evolve(
+    return changed(
         record,
         state=EffectState.UNKNOWN,
         owner=record.suspect or record.owner,
@@ -220,7 +220,7 @@ def doubted(record: EffectRecord, reason: str) -> EffectRecord:
 
 def questioned(record: EffectRecord, reconciler: Owner, *, lease: float) -> EffectRecord:
     """Claims an unknown effect for whoever asks the outside; the attempt stays in question."""
-    return attrs.evolve(
+    return changed(
         record,
         state=EffectState.CLAIMED,
         owner=reconciler,
@@ -231,7 +231,7 @@ def questioned(record: EffectRecord, reconciler: Owner, *, lease: float) -> Effe
 
 def renewed(record: EffectRecord, *, lease: float) -> EffectRecord:
     """Renews the owner's lease."""
-    return attrs.evolve(record, lease=lease)
+    return changed(record, lease=lease)
 
 
 def finished(
@@ -242,10 +242,10 @@ def finished(
     fault: EffectFault | None = None,
 ) -> EffectRecord:
     """Ends an effect: failed with a fault, done without."""
-    return attrs.evolve(
+    return changed(
         record,
         state=EffectState.DONE if fault is None else EffectState.FAILED,
-        owner=record.suspect or record.owner,
+        owner=None,
         suspect=None,
         lease=0.0,
         result=result,
@@ -257,9 +257,7 @@ def finished(
 
 def released(record: EffectRecord) -> EffectRecord:
     """Gives an effect back that certainly did nothing; the attempt stays counted."""
-    return attrs.evolve(
-        record, state=EffectState.FREE, owner=None, suspect=None, lease=0.0, reason=None
-    )
+    return changed(record, state=EffectState.FREE, owner=None, suspect=None, lease=0.0, reason=None)
 
 
 def resolved(
@@ -268,9 +266,9 @@ def resolved(
     """Ends an unknown effect as somebody says who has looked: done, failed or free."""
     history = (*record.history, act)
     if act.act == "free":
-        return attrs.evolve(released(record), history=history)
+        return changed(released(record), history=history)
     fault = EffectFault("operator", message) if act.act == "failed" else None
-    return attrs.evolve(finished(record, result=result, fault=fault), history=history)
+    return changed(finished(record, result=result, fault=fault), history=history)
 
 
 @enum.unique

@@ -35,6 +35,8 @@ __all__ = [
 ]
 
 FORMAT = 1
+# What `json.loads` ends at, without its search for white space, of which there is none.
+_read = json.JSONDecoder().raw_decode
 _SEAL = b"haltable %d %%08x %%b%%b" % FORMAT
 
 
@@ -225,11 +227,12 @@ def opened(value: bytes) -> dict[str, Any]:
         )
     if parts[2] != b"%08x" % zlib.crc32(parts[3]):
         raise RecordError("the stored record is damaged: its checksum does not match")
+    text = parts[3].decode()
     try:
-        data: object = json.loads(parts[3])
+        data, end = _read(text)
     except ValueError as error:
         raise RecordError(f"the stored record is no JSON: {error}") from error
-    if not isinstance(data, dict):
+    if not isinstance(data, dict) or end != len(text):
         raise RecordError("the stored record is not a JSON object")
     return cast("dict[str, Any]", data)
 

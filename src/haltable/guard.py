@@ -15,10 +15,11 @@ import attrs
 
 from haltable._context import here
 from haltable._effect_call import EffectCall, OnHeld, Policy
-from haltable._effect_policy import check_guard
+from haltable._effect_policy import Stores, check_guard, check_guard_store
 from haltable._effect_verbs import Guarded, LoopEffects, aperform, check_effect, make_call, perform
 from haltable._effects_sync import look
 from haltable._policy import check_clock, check_exceptions
+from haltable._recording import NAMESPACE
 from haltable.breaker import Breaker
 from haltable.clock import Clock
 from haltable.effect_ledger import Open
@@ -27,7 +28,7 @@ from haltable.errors import ConfigurationError
 from haltable.hooks import Horizon
 from haltable.iteration import Given, Iteration
 from haltable.model import Trip
-from haltable.payload import ABSENT, check_effect_key
+from haltable.payload import ABSENT, check_effect_key, effect_prefix
 from haltable.store import AnyStore
 
 __all__ = ["IdempotencyGuard", "effects_of"]
@@ -106,16 +107,21 @@ class IdempotencyGuard(Breaker):
     transactional: bool = attrs.field(default=False, kw_only=True)
     clock: Clock | None = attrs.field(default=None, kw_only=True)
     policy: Policy = attrs.field(init=False, repr=False)
+    _stores: Stores = attrs.field(init=False, repr=False)
     _ran: int = attrs.field(init=False, default=0, repr=False)
     _replayed: int = attrs.field(init=False, default=0, repr=False)
     _row: int = attrs.field(init=False, default=0, repr=False)
 
     def __attrs_post_init__(self) -> None:
         check_guard(self)
+        self._stores = None, None
+        if self.store is not None:
+            self._stores = check_guard_store(self.store, transactional=self.transactional)
         if self.clock is not None:
             check_clock(self.clock)
         self.policy = Policy(
             namespace=self.namespace,
+            prefix=effect_prefix(NAMESPACE, self.namespace),
             semantics=self.semantics,
             lease=float(self.lease),
             reconcile=self.reconcile,
@@ -273,7 +279,9 @@ class IdempotencyGuard(Breaker):
         around = here.get()
         ambient = None if around is None else around.ambient_clock
         clock = self.clock or ambient
-        return make_call(self.policy, key, effect, given, store=self.store, clock=clock, run=None)
+        return make_call(
+            self.policy, key, effect, given, stores=self._stores, clock=clock, run=None
+        )
 
 
 def _nothing() -> None:
@@ -296,4 +304,7 @@ def effects_of(breakers: tuple[Breaker, ...], store: AnyStore | None) -> LoopEff
     if len(guards) > 1:
         raise ConfigurationError("two IdempotencyGuards: one guards all effects of a loop")
     guard = guards[0]
-    return LoopEffects(guard.policy, key=guard.key, store=guard.store or store, clock=guard.clock)
+    stores: Stores = None, None
+    if guard.store is not None or store is not None:
+        stores = check_guard_store(guard.store or store, transactional=guard.transactional)
+    return LoopEffects(guard.policy, key=guard.key, stores=stores, clock=guard.clock)

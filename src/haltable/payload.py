@@ -21,10 +21,13 @@ __all__ = [
     "as_result",
     "canonical",
     "check_effect_key",
-    "effect_key",
+    "effect_prefix",
     "fingerprint",
 ]
 
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
+_encode = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+_SCALARS = frozenset({bool, int, str, type(None)})
 #: Of an argument that was not given, where None is a payload like any other.
 ABSENT: Any = object()
 #: Stands before what is hashed, so that another way of writing JSON would be told from this one.
@@ -41,9 +44,9 @@ def check_effect_key(key: object, where: str = "once") -> None:
         raise ConfigurationError(f"{where}(key={key!r}): it is no valid text") from None
 
 
-def effect_key(prefix: str, namespace: str, key: str) -> str:
-    """Returns where an effect's record lies: no two effects share one."""
-    return f"{prefix}/effect/{quote(namespace, safe='')}/{key}"
+def effect_prefix(prefix: str, namespace: str) -> str:
+    """Returns what the keys of a namespace's records begin with; no two namespaces share one."""
+    return f"{prefix}/effect/{quote(namespace, safe='')}/"
 
 
 def canonical(value: object) -> str:
@@ -61,7 +64,7 @@ def canonical(value: object) -> str:
         _check(value, "payload")
     except RecursionError:
         raise ConfigurationError("payload: it is nested too deeply, or contains itself") from None
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _canonical(value)
 
 
 def fingerprint(
@@ -79,6 +82,9 @@ def fingerprint(
     """
     if payload is not ABSENT:
         return _hash(canonical(payload)), "payload"
+    if not kwargs and all(type(each) in _SCALARS for each in args):
+        # What nearly every call is like needs no look inside.
+        return _hash(_canonical([args, kwargs])), "arguments"
     try:
         return _hash(canonical([list(args), dict(kwargs)])), "arguments"
     except ConfigurationError:
@@ -93,7 +99,7 @@ def as_result(value: object, limit: int) -> tuple[str | None, str | None]:
         limit: bytes that it may have.
     """
     try:
-        text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+        text = _encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         return None, f"the result is not JSON: {error}"
     if len(text) > limit:
