@@ -31,6 +31,7 @@ import attrs
 from tests.benchmarks import (
     async_rows,
     decorator_rows,
+    effect_rows,
     endurance_rows,
     import_rows,
     sqlite_rows,
@@ -45,6 +46,7 @@ ROWS = {
     "async": async_rows.ROWS,
     "decorator": decorator_rows.ROWS,
     "sqlite": sqlite_rows.ROWS,
+    "effects": effect_rows.ROWS,
     "endurance": endurance_rows.ROWS,
     "import": import_rows.ROWS,
 }
