@@ -36,7 +36,11 @@ class Attendant:
     async def end(self) -> None:
         """Ends the task; what ended the run is not for the group to see and wrap."""
         self._scope.cancel()
-        await self._group.__aexit__(None, None, None)
+        try:
+            await self._group.__aexit__(None, None, None)
+        except BaseExceptionGroup as group:
+            # A Ctrl-C that trio delivers while the group waits comes out as it went in.
+            raise group.exceptions[0] from None
 
     async def _attend(self) -> None:
         with self._scope:

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import signal
 
 import pytest
+import trio
 
 from haltable import MemoryStore, Operator
 from haltable._watch import shared
@@ -24,6 +26,7 @@ from tests.faults.points import (
     finish,
     pointed_loop,
 )
+from tests.faults.ways import ASYNC, BARE
 
 WAYS = {
     **dict.fromkeys(["run", "for", "wrap", "tick"], PAUSE_POINTS),
@@ -86,6 +89,33 @@ def test_interrupted_at_every_pass_of_every_point(way, kind):
         check(life, f"pass {number}, {point}", breaks=breaks)
 
     assert POINTS | WAYS[way] <= interrupted_at
+
+
+class LateLife(Life):
+    """The same, where the interrupt is noted at the point and raised at the next checkpoint.
+
+    That is what an event loop makes of a Ctrl-C that comes while it runs code of its own.
+    """
+
+    def __init__(self, way, number):
+        super().__init__(way, number, None)
+
+    @trio.lowlevel.enable_ki_protection
+    def act(self):
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("way", [*ASYNC, *BARE])
+def test_interrupted_after_every_pass_of_every_point(way):
+    """P9: a Ctrl-C that the event loop delivers later leaves as it came, and costs as little."""
+    for number in itertools.count(1):
+        life = LateLife(way, number)
+        with contextlib.suppress(KeyboardInterrupt):
+            finish(life.loop, way, life.body)
+            break
+        check(life, f"pass {number}, {life.passed[number - 1]}", breaks=False)
+
+    assert len(life.passed) == number - 1 > len(POINTS)
 
 
 def check(life, where, *, breaks):
