@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Real processes for tests: started quickly, waited for with a limit.
 
-They are forked by a server that has imported this room and nothing else of the
-test, so that none inherits a thread, a lock or a connection.
+They are forked by a server that has imported this room, what loops load only
+when it is needed, and nothing else of the test: none inherits a thread, a lock
+or a connection, and none spends its short life importing.
 """
 
 from __future__ import annotations
@@ -16,7 +17,18 @@ from multiprocessing.context import ForkServerProcess
 __all__ = ["all_ended", "ended", "start"]
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["pytest", "trio", "tests.faults.workers", "tests.faults.lane"])
+_CONTEXT.set_forkserver_preload(
+    [
+        "anyio._backends._asyncio",
+        "anyio._backends._trio",
+        "haltable._async_verbs",
+        "haltable._drive_async",
+        "pytest",
+        "tests.faults.lane",
+        "tests.faults.points",
+        "tests.faults.workers",
+    ]
+)
 #: Seconds that any child gets; a hang fails here and not at the CI's limit.
 LIMIT = 60.0
 

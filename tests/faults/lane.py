@@ -18,10 +18,11 @@ from collections import Counter
 from pathlib import Path
 
 import attrs
+import coverage
 
 from haltable import ExitCondition, IterationCap, Loop, LoopBusy, Operator, SQLiteStore
 from haltable.conditions import never
-from tests.faults.children import ended, start
+from tests.faults.children import all_ended, start
 from tests.faults.tally import Tally
 from tests.faults.ways import WAYS
 
@@ -30,6 +31,8 @@ __all__ = ["CAP", "Lane", "Losses", "be_quiet"]
 CAP = 10
 #: Seconds within which a process dies: some in its first write, some after dozens of keys.
 LIFE = 0.12
+#: Seconds after which a process that still lives cannot have had its Ctrl-C.
+LOST = 10.0
 SIDE_BY_SIDE = 2
 #: How a process ends that was interrupted.
 INTERRUPTED = 130
@@ -85,8 +88,7 @@ class Lane:
 
     def _end(self, times: int, by: signal.Signals, expected: int) -> None:
         for _ in range(0, times, SIDE_BY_SIDE):
-            processes = [start(work, self._death(by)) for _ in range(SIDE_BY_SIDE)]
-            codes = [ended(process) for process in processes]
+            codes = all_ended([start(work, self._death(by)) for _ in range(SIDE_BY_SIDE)])
             if codes != [expected] * SIDE_BY_SIDE:
                 raise AssertionError(f"children were to end with {expected}, and did with {codes}")
 
@@ -152,12 +154,24 @@ class Death:
 
 def work(death: Death) -> None:
     """Runs one key after the other to its end, until this process dies."""
-    timer = threading.Timer(death.after, os.kill, (os.getpid(), death.by))
+    measuring = coverage.Coverage.current()
+    if measuring is not None:
+        # A Ctrl-C that falls into the tracer leaves it locked: then nothing goes on.
+        measuring.stop()
     try:
-        timer.start()
+        threading.Thread(target=_end, args=(death,), daemon=True).start()
         _run_keys(death)
     except KeyboardInterrupt:
         os._exit(INTERRUPTED)
+
+
+def _end(death: Death) -> None:
+    pause = threading.Event()
+    pause.wait(death.after)
+    while True:
+        os.kill(os.getpid(), death.by)
+        # A Ctrl-C that falls into a finaliser is dropped by the interpreter itself.
+        pause.wait(LOST)
 
 
 def _run_keys(death: Death) -> None:
