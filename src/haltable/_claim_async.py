@@ -164,7 +164,6 @@ async def close(run: RunState, wait: float = 0.0) -> None:
             )
             if standing is MINE:
                 break
-            durable = False
             if book.claimed:
                 durable = run.bow_to(standing)
             elif run.owes_a_write and not await admitted(run):

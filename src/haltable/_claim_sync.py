@@ -162,7 +162,6 @@ def close(run: RunState, wait: float = 0.0) -> None:
             standing = put(run, run.closing(run.now(), wait, extension), despite=run.overruled)
             if standing is MINE:
                 break
-            durable = False
             if book.claimed:
                 durable = run.bow_to(standing)
             elif run.owes_a_write and not admitted(run):
