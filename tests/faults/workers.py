@@ -35,6 +35,7 @@ __all__ = [
     "die_in_body",
     "die_in_for",
     "fail",
+    "fork_in_body",
     "leave_a_zombie",
     "loop_on",
     "succeed",
@@ -122,6 +123,25 @@ def die_in_for(path: str, outside: str, cap: IterationCap) -> None:
                     raise ValueError("every fourth one fails")
     except LoopHalted as halted:
         tally.mark(halted.report.status)
+
+
+def fork_in_body(path: str, outside: str, way: str, cap: IterationCap) -> None:
+    """Runs the key to its end, and forks in the second body; both copies go on."""
+    tally, first = Tally(outside), os.getpid()
+
+    def body() -> None:
+        tally.mark(START)
+        if tally.count(START) == 2:
+            os.fork()
+
+    loop = loop_on(path, cap)
+    report = WAYS[way](loop, body)
+    if os.getpid() != first:
+        said = f"{report.status}, {report.breaker}: {report.reason}, durable {report.durable}"
+        tally.mark(f"copy: {said}")
+        os._exit(0)
+    os.wait()
+    tally.mark(_until_the_end(loop, way, body))
 
 
 def leave_a_zombie(path: str, outside: str, cap: IterationCap) -> None:
