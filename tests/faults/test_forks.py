@@ -3,9 +3,6 @@
 
 from __future__ import annotations
 
-import functools
-
-import anyio
 import attrs
 import pytest
 
@@ -15,7 +12,7 @@ from haltable._watch import shared
 from haltable.conditions import never
 from tests.faults.children import ended, start
 from tests.faults.tally import Tally
-from tests.faults.ways import SYNC, WAYS
+from tests.faults.ways import ONE_RUN, SYNC
 from tests.faults.workers import KEY, fork_in_body
 
 RECORD = f"haltable/loop/{KEY}"
@@ -38,24 +35,7 @@ def test_a_fork_in_a_body_starts_nothing_twice(tmp_path, way):
     assert (state.status, state.starts, state.crashes) == ("tripped", CAP, 0)
 
 
-def one_astep(loop, body, backend):
-    """Makes one step, where the way of that name makes all."""
-
-    async def work():
-        body()
-
-    return anyio.run(loop.astep, work, backend=backend)
-
-
-ONCE = {
-    **WAYS,
-    "step": Loop.step,
-    "astep on asyncio": functools.partial(one_astep, backend="asyncio"),
-    "astep on trio": functools.partial(one_astep, backend="trio"),
-}
-
-
-@pytest.mark.parametrize("way", ONCE)
+@pytest.mark.parametrize("way", ONE_RUN)
 def test_a_copy_writes_nothing(way):
     """A run that finds itself in another process than the one it began in ends, and only that."""
     store, bodies, begun = MemoryStore(), [], []
@@ -67,7 +47,7 @@ def test_a_copy_writes_nothing(way):
         book = here.get().book
         book.owner = attrs.evolve(book.owner, pid=book.owner.pid + 1)
 
-    report = ONCE[way](loop, body)
+    report = ONE_RUN[way](loop, body)
 
     assert bodies == [1]
     assert f"{report.status}, {report.breaker}: {report.reason}" in COPY

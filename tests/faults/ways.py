@@ -15,7 +15,7 @@ import anyio
 
 from haltable import Loop, LoopHalted, Report, Run
 
-__all__ = ["ASYNC", "BARE", "NO_TIME", "SYNC", "WAYS", "Body", "Way"]
+__all__ = ["ASYNC", "BARE", "NO_TIME", "ONE_RUN", "SYNC", "WAYS", "Body", "Way"]
 
 #: Seconds that have passed before anybody could ask.
 NO_TIME = 1e-6
@@ -72,12 +72,8 @@ async def by_arun(loop: Loop, body: Body) -> Report[Any]:
 
 
 async def by_astep(loop: Loop, body: Body) -> Report[Any]:
-    async def work() -> object:
-        await anyio.lowlevel.checkpoint()
-        return body()
-
     while True:
-        report = await loop.astep(work)
+        report = await by_one_astep(loop, body)
         if _is_over(report):
             return report
 
@@ -119,6 +115,14 @@ async def by_async_wrap(loop: Loop, body: Body) -> Report[Any]:
     return run.report
 
 
+async def by_one_astep(loop: Loop, body: Body) -> Report[Any]:
+    async def work() -> object:
+        await anyio.lowlevel.checkpoint()
+        return body()
+
+    return await loop.astep(work)
+
+
 def _is_over(report: Report[Any]) -> bool:
     # A wait that is over by now is no reason to stop.
     waits = (report.retry_after or 0) > NO_TIME
@@ -158,3 +162,9 @@ BARE: dict[str, Way] = {
     for backend in ("asyncio", "trio")
 }
 WAYS = SYNC | ASYNC | BARE
+#: The same, but for the steps, of which only one is made.
+ONE_RUN = WAYS | {
+    "step": Loop.step,
+    "astep on asyncio": _on("asyncio", by_one_astep),
+    "astep on trio": _on("trio", by_one_astep),
+}
