@@ -21,6 +21,7 @@ from haltable import (
     Operator,
     ledger,
 )
+from haltable._claim_async import watch as awatch
 from haltable._claim_sync import watch
 from haltable._owner import new_owner
 from haltable._watch import shared
@@ -28,6 +29,7 @@ from haltable.conditions import never
 from haltable.encoding import decode_loop, encode_head, encode_loop
 from haltable.records import Owner, new_record
 from haltable.testing import FakeClock
+from tests.faults.faulty import DOWN, AsyncFaulty
 from tests.faults.ways import WAYS
 
 KEY = "job"
@@ -308,6 +310,51 @@ def test_a_run_without_a_sign_of_life_is_not_renewed(store, silence, renews):
 
     assert report.error is None
     assert versions == [renews, True]
+
+
+@pytest.mark.parametrize(("silence", "renews"), [(99.0, True), (101.0, False)])
+async def test_an_async_run_without_a_sign_of_life_is_not_renewed(store, silence, renews):
+    """Rule 8: the same by the task that attends an async run."""
+    now = FakeClock()
+    run = loop_on(store, max_hold=100.0, clock=now).start()
+    versions = []
+
+    async def body(iteration):
+        for seconds in (silence, 30.0):
+            now.advance(seconds)
+            before = store.read(RECORD).version
+            await awatch(run)
+            versions.append(store.read(RECORD).version > before)
+            iteration.check()
+        iteration.give_up("that is all")
+
+    report = await run.arun(body)
+
+    assert report.error is None
+    assert versions == [renews, True]
+
+
+@pytest.mark.parametrize("fault", DOWN, ids=str)
+async def test_a_look_that_fails_is_no_verdict(fault, caplog):
+    """P7, rule 5: a store that fails a look is logged; the body and its claim are left alone."""
+    faulty = AsyncFaulty(None, 0)
+    run = loop_on(faulty, clock=faulty.clock).start()
+    logged = []
+
+    async def body(iteration):
+        faulty.clock.advance(LEASE / 2)
+        faulty.fault, faulty.at = fault, faulty.calls + 1
+        await awatch(run)
+        faulty.mend()
+        logged.append(len(caplog.records))
+        await awatch(run)
+
+    report = await run.arun(body)
+
+    assert (report.status, report.starts, report.failures) == ("tripped", CAP, 0)
+    assert report.durable
+    assert logged == list(range(1, CAP + 1))
+    assert "job: could not look at its record" in caplog.text
 
 
 def _other(**changes):
