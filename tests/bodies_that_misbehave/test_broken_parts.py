@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 
 from haltable import (
@@ -14,10 +15,12 @@ from haltable import (
     IterationCap,
     Loop,
     MemoryStore,
+    Operator,
     StallDetector,
     Status,
     Trip,
     Warn,
+    remembered,
 )
 from haltable.conditions import command_succeeds, never
 from haltable.evidence import Probe
@@ -100,6 +103,48 @@ def test_a_breaker_that_raises_opens(hook, starts, options):
 
     assert (report.status, report.breaker, report.starts) == (Status.TRIPPED, "Broken", starts)
     assert report.reason == f"{hook}() raised OSError: no idea"
+
+
+@attrs.define
+class Hoarding(Breaker):
+    """Remembers, from its second iteration on, what no store can keep."""
+
+    kept: object = remembered(default=None)
+
+    def after(self, iteration):
+        if iteration.number == 2:
+            self.kept = {"a set"}
+
+
+@pytest.mark.parametrize("name", [name for name in WAYS if name not in STEPS])
+def test_a_breaker_whose_memory_cannot_be_stored_opens(name):
+    """P7: it would have forgotten at the next start, so the key ends here, under its name."""
+    store, starts = MemoryStore(), []
+    policy = Policy(CAP, ExitCondition(success=never), Hoarding(), key="key", store=store)
+
+    end = WAYS[name](policy, lambda: starts.append(1))
+
+    assert (end.status, end.breaker, len(starts)) == (Status.TRIPPED, "Hoarding", 2)
+    assert Operator(store).show("key").status is Status.TRIPPED
+
+
+@pytest.mark.parametrize("name", [name for name in ASYNC_WAYS if name not in STEPS])
+async def test_a_breaker_whose_memory_cannot_be_stored_opens_an_async_loop(name):
+    """P7: the same when it is awaited."""
+    store, starts = MemoryStore(), []
+    policy = Policy(CAP, ExitCondition(success=never), Hoarding(), key="key", store=store)
+
+    end = await ASYNC_WAYS[name](policy, lambda: starts.append(1))
+
+    assert (end.status, end.breaker, len(starts)) == (Status.TRIPPED, "Hoarding", 2)
+    assert Operator(store).show("key").status is Status.TRIPPED
+
+
+def test_memory_that_cannot_be_stored_is_no_matter_without_a_store():
+    """A run without a key writes nothing, and its breakers may remember what they like."""
+    report = Loop(CAP, Hoarding()).run(lambda: None)
+
+    assert (report.status, report.breaker, report.starts) == (Status.TRIPPED, "IterationCap", 5)
 
 
 def test_a_breaker_that_cannot_say_what_it_asks_is_refused():

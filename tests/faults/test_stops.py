@@ -168,6 +168,29 @@ async def test_operator_interrupts_an_async_body(store, ops):
     check_by_ana(report, ops, starts=1)
 
 
+async def test_what_fails_while_an_operator_interrupts_is_not_lost(store, ops):
+    """P9: tasks of the body that fail over it are the report's error, without our cancellation."""
+
+    async def fail_in_the_end():
+        try:
+            await anyio.sleep(LONG)
+        finally:
+            raise OSError("while closing")
+
+    async def body():
+        ana_stops(ops)
+        async with anyio.create_task_group() as group:
+            group.start_soon(anyio.sleep, LONG)
+            group.start_soon(fail_in_the_end)
+
+    report = await keyed(store).arun(body)
+
+    assert (report.status, report.starts, report.durable) == ("stopped", 1, True)
+    assert ops.show(KEY).status == "stopped"
+    assert isinstance(report.error, ExceptionGroup)
+    assert [str(error) for error in report.error.exceptions] == ["while closing"]
+
+
 def test_operator_cuts_a_sync_pause_short(store, ops, ears):
     """Rule 5: a stop in a pause ends it within about a second."""
 

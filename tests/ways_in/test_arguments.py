@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import functools
+import inspect
 
 import pytest
 
 from haltable import ConfigurationError, IterationCap, Loop, current
+from haltable.bodies import Command
 
 LOOP = Loop(IterationCap(2))
 
@@ -114,6 +116,21 @@ async def test_an_async_body_gets_its_arguments(body, args, kwargs, seen):
 def test_a_method_gets_its_arguments(body):
     """A bound method and a callable object are bodies like any other."""
     assert LOOP.run(body, "o").result == (2, "o")
+
+
+def test_a_body_without_a_signature_gets_the_arguments():
+    """Builtins that cannot say what they take are called with what was given, and nothing else."""
+    with pytest.raises(ValueError, match="no signature"):
+        inspect.signature(max)
+
+    assert LOOP.run(max, 3, 7).result == 7
+
+
+@pytest.mark.parametrize(("args", "kwargs"), [(("order",), {}), ((), {"order": 7})])
+def test_a_command_takes_no_arguments(args, kwargs):
+    """What is run is said where it is made; arguments beside it would be lost, and are refused."""
+    with pytest.raises(ConfigurationError, match="it takes no arguments of its own"):
+        LOOP.run(Command(["true"]), *args, **kwargs)
 
 
 def test_the_iteration_is_the_loop_s_to_give():

@@ -296,6 +296,21 @@ def test_the_outermost_deadline_reaches_the_innermost_run():
     assert inner[0].starts == 4
 
 
+def test_a_deadline_is_not_read_on_another_clock():
+    """A child with a clock of its own has no seconds in common with the run around it."""
+    outer, inner = Loop(Deadline(total=10), clock=FakeClock()), []
+
+    def body(iteration):
+        clock = FakeClock()
+        nested = Loop(IterationCap(9), clock=clock)
+        inner.append(nested.run(lambda: clock.advance(60)))
+        iteration.give_up("that is all")
+
+    outer.run(body)
+
+    assert (inner[0].starts, inner[0].breaker) == (9, "IterationCap")
+
+
 def test_an_inner_wait_is_clipped_to_the_outer_deadline():
     """A child does not sleep past the end of the run around it."""
     clock = FakeClock()

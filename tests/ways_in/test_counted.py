@@ -368,6 +368,21 @@ async def test_a_stopped_async_tool_is_interrupted_where_it_asks():
         await tool()
 
 
+async def test_an_async_block_that_fails_before_anything_began_passes_it_on():
+    """What is raised before the first tick is nobody's outcome, and no key is opened over it."""
+    run = Loop(CAP).start()
+
+    async def theirs():
+        async with run:
+            raise OSError("no")
+
+    with pytest.raises(OSError, match="no"):
+        await theirs()
+
+    assert (run.report.status, run.report.ran, run.report.failures) == (Status.OPEN, False, 0)
+    assert "left by OSError: no" in run.report.reason
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])
 def test_what_ends_a_program_leaves_a_tool_and_a_block(error):
     """P9: it propagates from both, is recorded as an interruption, and is no failure."""

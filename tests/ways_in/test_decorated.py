@@ -219,6 +219,15 @@ def test_bound_methods_are_equal_like_methods():
     assert site.page != "page"
 
 
+def test_a_bound_method_says_whose_it_is():
+    """Among others in a log it can be told apart: by its function and by its instance."""
+    words = repr(Site("mine").page)
+
+    assert "page" in words
+    assert "of <" in words
+    assert "Site object" in words
+
+
 def test_whatever_can_be_called_can_be_decorated():
     """A partial, a builtin and a callable object have no names, and loop all the same."""
 

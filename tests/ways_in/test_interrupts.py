@@ -170,6 +170,32 @@ def test_what_ends_a_program_beside_an_interrupt_goes_on(way):
     assert [type(each) for each in raised.value.exceptions] == [Theirs]
 
 
+async def test_what_ends_a_program_beside_an_async_interrupt_goes_on():
+    """P9: the same when it is awaited."""
+    run = LOOP.start()
+
+    async def body():
+        grouped(run, Theirs())
+
+    with pytest.raises(BaseExceptionGroup) as raised:
+        await run.arun(body)
+
+    assert [type(each) for each in raised.value.exceptions] == [Theirs]
+    assert (run.report.status, run.report.failures) == (Status.STOPPED, 0)
+
+
+async def test_an_interrupt_never_leaves_an_async_step():
+    """A single step that is awaited turns it into its report, alone and in a group."""
+    loop = Loop(*POLICY, key="steps", store=MemoryStore())
+    for body in (asked_to_stop, grouped):
+
+        async def step(body=body):
+            body(here.get())
+
+        report = await loop.astep(step)
+        assert (report.status, report.reason) == (Status.OPEN, "enough")
+
+
 def test_an_interrupt_never_leaves_a_step():
     """A single step turns it into its report, alone and in a group."""
     for body in (asked_to_stop, grouped):

@@ -199,6 +199,32 @@ async def test_an_async_iterator_that_succeeded_stays_at_its_end():
             await anext(iterator)
 
 
+async def test_an_async_iterator_is_its_own():
+    """What `aiter` gives may be iterated, too, as Python asks of every iterator."""
+    iterator, numbers = aiter(Loop(CAP)), []
+    with contextlib.suppress(LoopTripped):
+        async for iteration in iterator:
+            with iteration:
+                numbers.append(iteration.number)
+
+    assert numbers == [1, 2, 3]
+
+
+def test_a_stop_is_raised_where_a_bare_for_asks():
+    """P8: without a block no frame of ours is around it, so it gets what a caller may catch."""
+    run, heard = Loop(CAP).start(), []
+    with contextlib.suppress(LoopHalted):
+        for iteration in run:
+            run.stop("enough")
+            try:
+                iteration.check()
+            except LoopHalted as halted:
+                heard.append(halted.report)
+
+    assert [report.reason for report in heard] == ["enough"]
+    assert (run.report.status, run.report.starts) == (Status.STOPPED, 1)
+
+
 # Leaving a `for` ----------------------------------------------------------------
 
 
@@ -439,6 +465,46 @@ async def test_over_async_items_does_the_same():
     assert whole.run.report.ok
     assert halted.value.report.pending == "c"
     assert (await loop.arun(body)).result == 3
+
+
+async def test_an_error_of_async_items_passes():
+    """The same when they are awaited: no outcome, not swallowed, and the key is given back."""
+
+    async def items():
+        yield "a"
+        raise OSError("no more")
+
+    loop = keyed()
+    source = items()
+    pairs = loop.over(source)
+    with pytest.raises(OSError, match="no more") as error:
+        assert [pair async for pair in pairs]
+    await source.aclose()
+
+    assert error.value.__cause__ is None
+    assert (pairs.run.report.status, pairs.run.report.failures) == (Status.OPEN, 0)
+    assert loop.run(lambda iteration: iteration.starts).result == 3
+
+
+async def test_cancelled_while_it_waits_for_an_item():
+    """P9: the cancellation goes on, and the key is given back at once."""
+    loop = keyed()
+
+    async def items():
+        yield "a"
+        scope.cancel()
+        await anyio.sleep_forever()
+
+    source = items()
+    pairs = loop.over(source)
+    with anyio.CancelScope() as scope:
+        async for _ in pairs:
+            pass
+    await source.aclose()
+
+    assert scope.cancelled_caught
+    assert (pairs.run.report.status, pairs.run.report.failures) == (Status.OPEN, 0)
+    assert loop.run(lambda iteration: iteration.starts).result == 3
 
 
 async def test_sync_items_in_async_code_are_iterated_as_they_are():

@@ -192,6 +192,46 @@ def test_a_generator_is_driven_as_it_would_be_without_us():
     assert stop.value.value == "result"
 
 
+async def test_an_async_generator_is_driven_as_it_would_be_without_us():
+    """The same when it is awaited."""
+    seen = []
+
+    @bounded_loop(IterationCap(9))
+    async def work():
+        seen.append((yield "first"))
+        try:
+            yield "second"
+        except Marked as error:
+            seen.append(error)
+        yield "third"
+
+    values, error = work(), Marked("thrown")
+    got = [await anext(values), await values.asend("sent"), await values.athrow(error)]
+    with pytest.raises(StopAsyncIteration):
+        await anext(values)
+
+    assert (got, seen) == (["first", "second", "third"], ["sent", error])
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+async def test_what_ends_a_program_leaves_an_async_generator(kind):
+    """P9: it propagates as it is, and is neither failure nor success."""
+    ends, error = [], kind("stop it all")
+
+    @bounded_loop(IterationCap(9), sinks=[ends.append])
+    async def work():
+        yield 1
+        raise error
+
+    values = work()
+    assert await anext(values) == 1
+    with pytest.raises(kind) as caught:
+        await anext(values)
+
+    assert caught.value is error
+    assert (ends[-1].ruling.status, ends[-1].failures) == (Status.OPEN, 0)
+
+
 # Errors that travel -----------------------------------------------------------------
 
 

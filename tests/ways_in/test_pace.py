@@ -19,6 +19,7 @@ from haltable import (
     bounded_loop,
 )
 from haltable.conditions import never, returned
+from haltable.events import LoopPaused
 from haltable.testing import FakeClock
 from tests.ways_in.async_ways import ASYNC_WAYS
 from tests.ways_in.policy import Policy
@@ -236,6 +237,34 @@ def test_a_run_whose_deadline_comes_before_its_key_starts_nothing():
     assert sum(clock.waits) <= 60
 
 
+async def test_an_async_run_waits_for_what_a_step_asked_for():
+    """The same when it is awaited."""
+    clock, store, starts = FakeClock(), MemoryStore(), []
+
+    async def body(iteration):
+        starts.append(iteration.starts)
+
+    await keyed(delay=60, store=store).astep(body)
+    report = await keyed(store=store, clock=clock).arun(body)
+
+    assert (report.starts, starts) == (9, list(range(1, 10)))
+    assert clock.waits == (pytest.approx(60, abs=5),)
+
+
+async def test_an_async_run_whose_deadline_comes_before_its_key_starts_nothing():
+    """The same when it is awaited."""
+    clock, store = FakeClock(), MemoryStore()
+
+    async def body(iteration):
+        assert iteration.starts == 1
+
+    await keyed(delay=HOUR, store=store).astep(body)
+    report = await Loop(Deadline(total=60), key="key", store=store, clock=clock).arun(body)
+
+    assert (report.ran, report.breaker) == (False, "Deadline")
+    assert sum(clock.waits) <= 60
+
+
 # What cuts a wait short --------------------------------------------------------------
 
 
@@ -277,6 +306,35 @@ def test_a_stop_before_the_pause_is_not_slept_through():
     report = run.run(lambda: run.stop("enough"))
 
     assert (report.starts, report.status) == (1, Status.STOPPED)
+
+
+class Stopping:
+    """A sink that stops its run when it hears that a pause begins."""
+
+    run = None
+
+    def __call__(self, event):
+        if isinstance(event, LoopPaused):
+            self.run.stop("enough")
+
+
+def test_a_stop_at_the_last_moment_before_the_pause_is_not_slept_through():
+    """One that comes when the pause is decided, and before it is waited, leaves nothing to wait."""
+    sink = Stopping()
+    sink.run = Loop(IterationCap(9), delay=HOUR, clock=Refusing(), sinks=[sink]).start()
+    report = sink.run.run(lambda: None)
+
+    assert (report.starts, report.reason) == (1, "enough")
+
+
+async def test_a_stop_at_the_last_moment_before_an_async_pause_is_not_slept_through():
+    """The same when it is awaited."""
+    sink = Stopping()
+    sink.run = Loop(IterationCap(9), delay=HOUR, sinks=[sink]).start()
+    with anyio.fail_after(60):
+        report = await sink.run.arun(anyio.lowlevel.checkpoint)
+
+    assert (report.starts, report.reason) == (1, "enough")
 
 
 async def test_a_stop_from_another_task_ends_a_pause():
