@@ -20,6 +20,7 @@ from tests.faults.points import (
     PAUSE_POINTS,
     POINTS,
     STEP_POINTS,
+    AsyncPointedStore,
     PointedStore,
     Points,
     bare_loop,
@@ -97,19 +98,23 @@ class LateLife(Life):
     That is what an event loop makes of a Ctrl-C that comes while it runs code of its own.
     """
 
-    def __init__(self, way, number):
+    def __init__(self, way, kind, number):
         super().__init__(way, number, None)
+        self.loop = pointed_loop(self.points, kind(self.inner, self.points))
 
     @trio.lowlevel.enable_ki_protection
     def act(self):
         signal.raise_signal(signal.SIGINT)
 
 
-@pytest.mark.parametrize("way", [*ASYNC, *BARE])
-def test_interrupted_after_every_pass_of_every_point(way):
+@pytest.mark.parametrize(
+    ("way", "kind"),
+    [(way, PointedStore) for way in (*ASYNC, *BARE)] + [(way, AsyncPointedStore) for way in ASYNC],
+)
+def test_interrupted_after_every_pass_of_every_point(way, kind):
     """P9: a Ctrl-C that the event loop delivers later leaves as it came, and costs as little."""
     for number in itertools.count(1):
-        life = LateLife(way, number)
+        life = LateLife(way, kind, number)
         with contextlib.suppress(KeyboardInterrupt):
             finish(life.loop, way, life.body)
             break

@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 
-from haltable.stores import MemoryStore, SQLiteStore
+from haltable.stores import Durability, MemoryStore, SQLiteStore
 from haltable.testing.store_contract import StoreContract
 
 
@@ -39,3 +39,44 @@ class TestSQLiteStoreForTheProcess(SQLiteContract):
 
 class TestSQLiteStoreForTheMachine(SQLiteContract):
     durability = "machine"
+
+
+class Found:
+    """What a scan found, as a host may hand it out: an async iterator, and no generator."""
+
+    def __init__(self, entries):
+        self._entries = iter(entries)
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        for found in self._entries:
+            return found
+        raise StopAsyncIteration
+
+
+class Iterated:
+    """A host's async store over a dictionary, whose scans need not be closed."""
+
+    durability = Durability.NOTHING
+
+    def __init__(self):
+        self._held = MemoryStore()
+
+    async def read(self, key):
+        return self._held.read(key)
+
+    async def write(self, key, value, *, expected):
+        return self._held.write(key, value, expected=expected)
+
+    async def delete(self, key, *, expected):
+        return self._held.delete(key, expected=expected)
+
+    def scan(self, prefix):
+        return Found(self._held.scan(prefix))
+
+
+class TestAStoreWhoseScansAreIterators(StoreContract):
+    async def make_store(self):
+        return Iterated()

@@ -21,7 +21,7 @@ from haltable import (
     MemoryStore,
     Status,
 )
-from haltable.conditions import returned
+from haltable.conditions import never, returned
 from haltable.model import Outcome
 
 CAP = IterationCap(3)
@@ -345,6 +345,28 @@ async def test_an_async_for_that_is_left_gives_its_key_back():
     report = await loop.arun(body)
 
     assert (report.result, report.status) == (4, Status.TRIPPED)
+
+
+async def test_an_async_iterator_that_is_dropped_over_an_async_store_is_known_dead():
+    """Nothing can be awaited there: its claim is a dead owner's, and the next start takes over."""
+    store = AwaitedStore()
+    loop = Loop(CAP, ExitCondition(success=never), key="key", store=store)
+
+    async def body(iteration):
+        return iteration.starts
+
+    async with loop.start() as run:
+        iterator = aiter(run)
+        await anext(iterator)
+        with pytest.raises(LoopBusy):
+            await loop.astep(body)
+        del iterator
+        gc.collect()
+        step = await loop.astep(body)
+
+    assert (step.result, step.failures) == (2, 1)
+    assert (run.report.status, run.report.durable) == (Status.OPEN, False)
+    assert "lost the key" in run.report.reason
 
 
 async def test_an_async_for_that_is_left_without_a_key_is_an_interruption():
