@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import subprocess
 import sys
 
@@ -40,8 +41,15 @@ class Clock:
 )
 def test_every_row_is_in_the_table(command):
     """One command prints each row with its goal in the last column, and succeeds."""
+    # Whoever measures the suite's coverage would be measured here.
+    alone = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     done = subprocess.run(
-        [sys.executable, *command, "--quick"], cwd=ROOT, capture_output=True, text=True, check=False
+        [sys.executable, *command, "--quick"],
+        cwd=ROOT,
+        env=alone,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     lines = done.stdout.splitlines()[4:]
 
