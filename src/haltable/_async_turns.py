@@ -10,8 +10,8 @@ from __future__ import annotations
 import functools
 import math
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
 from types import TracebackType
 from typing import TypeVar
@@ -87,22 +87,29 @@ class Turnstile:
 
     @asynccontextmanager
     async def passing(self) -> AsyncGenerator[None, None]:
-        """Waits for its turn; who is inside already goes through, to be refused there.
+        """Waits for its turn; who is inside a call goes through, to be refused there.
 
         So do tasks that were begun inside: waiting for one another would never end.
         """
-        inside = _inside.get()
-        if self._holder in inside:
+        waits = self._holder is None or self._holder not in _inside.get()
+        if waits:
+            await self._lock.acquire()
+        try:
             yield
-            return
-        async with self._lock:
-            self._holder = holder = object()
-            token = _inside.set((*inside, holder))
-            try:
-                yield
-            finally:
-                self._holder = None
-                _inside.reset(token)
+        finally:
+            if waits:
+                self._lock.release()
+
+    @contextmanager
+    def inside(self) -> Generator[None, None, None]:
+        """Notes that a call has begun and not ended: while it does, also its tasks wait."""
+        self._holder = holder = object()
+        token = _inside.set((*_inside.get(), holder))
+        try:
+            yield
+        finally:
+            self._holder = None
+            _inside.reset(token)
 
 
 def hop(call: Callable[[], T]) -> Callable[[], Awaitable[T]]:

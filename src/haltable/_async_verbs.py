@@ -134,7 +134,8 @@ class AsyncVerbs(Handle):
                     raise self.refuse_call()
                 token = here.set(self)
                 try:
-                    result = await tool(*args, **kwargs)
+                    with turnstile.inside():
+                        result = await tool(*args, **kwargs)
                 except Exception as error:
                     self.kernel.failed(error)
                     await driver.end_call(self)

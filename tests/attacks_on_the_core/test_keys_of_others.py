@@ -10,7 +10,9 @@ import threading
 import anyio
 
 from haltable import (
+    Breaker,
     ConfigurationError,
+    ExitCondition,
     IterationCap,
     Loop,
     MemoryStore,
@@ -20,6 +22,7 @@ from haltable import (
 from haltable._owner import is_dead, new_owner
 from haltable._watch import Watcher
 from haltable.encoding import decode_loop
+from haltable.events import IterationEnded
 from haltable.evidence import Probe
 
 LOOP, APART = "haltable/loop/k", "haltable/apart/k"
@@ -121,6 +124,48 @@ def test_a_run_that_ends_in_a_garbage_collection_does_not_lock_the_watcher():
     thread.join(20)
 
     assert not thread.is_alive()
+
+
+async def test_a_task_that_outlives_its_wrapped_call_waits_for_the_end_of_it():
+    """P1: while a call ends, its own tasks take turns like all others; no iteration ends twice."""
+    asked, done, told, after = anyio.Event(), anyio.Event(), [], []
+
+    class Counting(Breaker):
+        def after(self, iteration):
+            after.append(iteration.number)
+
+    async def not_yet(_result):
+        asked.set()
+        await anyio.wait_all_tasks_blocked()
+        return False
+
+    def sink(event):
+        if isinstance(event, IterationEnded):
+            told.append(event.number)
+
+    policy = (IterationCap(5), Counting(), ExitCondition(success=not_yet))
+    run = Loop(*policy, sinks=[sink]).start()
+
+    @run.wrap
+    async def later():
+        await anyio.lowlevel.checkpoint()
+
+    async def outlive():
+        await asked.wait()
+        await later()
+        done.set()
+
+    @run.wrap
+    async def tool():
+        group.start_soon(outlive)
+
+    async with anyio.create_task_group() as group, run:
+        await tool()
+        with anyio.fail_after(20):
+            await done.wait()
+
+    assert (told, after) == ([1, 2], [1, 2])
+    assert run.report.starts == 2
 
 
 async def test_a_wrapped_tool_that_waits_for_another_is_refused():
