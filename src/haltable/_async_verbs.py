@@ -156,8 +156,6 @@ class AsyncVerbs(Handle):
     def drop_async(self) -> None:
         """Ends a run whose ``async for`` was left, where that can be done without awaiting."""
         self.take_control()
-        if self.finished:
-            return
         self.note_left()
         if self.book is None or self.settings.store is not None:
             _ports_sync.adopt(self)
