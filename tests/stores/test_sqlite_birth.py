@@ -10,17 +10,17 @@ import pytest
 
 from haltable import SQLiteStore, StoreError
 from haltable.stores import _sqlite_file
+from haltable.stores._sqlite_connection import QuietConnection
 
 
 @pytest.mark.parametrize("look", ["application_id", "user_version", "sqlite_master"])
 def test_a_file_that_another_makes_meanwhile_is_no_stranger(tmp_path, monkeypatch, look):
     """Whenever another process makes the file, ours takes it for what it is."""
     path = tmp_path / "loops.db"
-    connect = sqlite3.connect
-    with contextlib.closing(connect(path)) as begun:
+    with contextlib.closing(sqlite3.connect(path)) as begun:
         begun.execute("PRAGMA journal_mode=WAL")  # As far as a third one had come.
 
-    class Overtaken(sqlite3.Connection):
+    class Overtaken(QuietConnection):
         """A connection before whose look at the new file another makes it."""
 
         overtaken = False
@@ -28,16 +28,13 @@ def test_a_file_that_another_makes_meanwhile_is_no_stranger(tmp_path, monkeypatc
         def execute(self, statement, *arguments):
             if look in statement and not self.overtaken:
                 self.overtaken = True
-                monkeypatch.setattr(_sqlite_file.sqlite3, "connect", connect)
+                monkeypatch.setattr(_sqlite_file, "QuietConnection", QuietConnection)
                 # What we hold may keep the other waiting; then it was not there yet.
                 with contextlib.suppress(StoreError):
                     SQLiteStore(path, busy_timeout=0.01).close()
             return super().execute(statement, *arguments)
 
-    def overtaken(*arguments, **options):
-        return connect(*arguments, **options, factory=Overtaken)
-
-    monkeypatch.setattr(_sqlite_file.sqlite3, "connect", overtaken)
+    monkeypatch.setattr(_sqlite_file, "QuietConnection", Overtaken)
     with SQLiteStore(path) as store:
         entry = store.write("key", b"value", expected=0)
 

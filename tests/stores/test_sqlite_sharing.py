@@ -3,19 +3,26 @@
 
 from __future__ import annotations
 
+import _thread
+import collections
 import contextlib
+import gc
+import operator
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import traceback
+import warnings
 from pathlib import Path
 
 import pytest
 
 from haltable import StoreError
 from haltable.stores import Entry, SQLiteStore, _sqlite_file
+from haltable.stores._sqlite_connection import QuietConnection
 
 # Later versions of Python warn of what these tests are about.
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded")
@@ -34,6 +41,20 @@ for _ in range(int(sys.argv[2])):
         number, expected = (int(held.value), held.version) if held else (0, 0)
         written = store.write("counter", b"%d" % (number + 1), expected=expected)
     print(written.version, number + 1, flush=True)
+"""
+
+#: Uses a store and ends, without closing it, once the second argument was carried out.
+ENDING = """
+import gc, os, sqlite3, sys, types
+from haltable.stores import SQLiteStore
+store = SQLiteStore(sys.argv[1])
+store.write("key", b"value", expected=0)
+connection = store._file.connection(0.0)
+circle = types.SimpleNamespace(store=store)
+circle.itself = circle
+# From now on the connection is before its file for the collector.
+(lambda connection: gc.collect())(connection)
+exec(sys.argv[2])
 """
 
 
@@ -283,6 +304,79 @@ def test_a_store_that_is_dropped_closes_its_file(path):
 
     assert before
     assert opened(path) == []
+
+
+class Knot:
+    """Refers to itself, so that only the garbage collector ends it."""
+
+    def __init__(self, store):
+        self.store, self.itself = store, self
+
+
+@pytest.mark.parametrize("kept_first", [False, True], ids=["file", "connection"])
+def test_a_store_in_a_circle_closes_its_file(path, kept_first):
+    """A store that the garbage collector ends leaves no file open, whatever it ends first."""
+    knot = Knot(SQLiteStore(path))
+    knot.store.write("key", b"value", expected=0)
+    # The collector's order is that of its list, to whose end it moves what it
+    # finds only through others.
+    kept = knot.store._file.connection(0.0) if kept_first else None
+    gc.collect()
+    before = opened(path)
+    del knot, kept
+    with warnings.catch_warnings(record=True, action="always") as warned:
+        gc.collect()
+
+    assert before
+    assert opened(path) == []
+    assert warned == []
+
+
+def test_a_connection_that_is_lost_is_closed(path):
+    """A connection that its file never got is closed; one that never came about says nothing."""
+    lost = QuietConnection.opened(str(path), mode="rwc", busy_timeout=0.05)
+    with pytest.raises(sqlite3.OperationalError, match="unable to open"):
+        QuietConnection.opened(f"{path}/none", mode="rw", busy_timeout=0.05)
+    before = opened(path)
+    del lost
+    gc.collect()
+
+    assert before
+    assert opened(path) == []
+
+
+def test_a_connection_that_goes_loses_no_interrupt(path):
+    """A Ctrl-C just before the last reference to a connection goes is raised all the same."""
+    kept = [QuietConnection.opened(str(path), mode="rwc", busy_timeout=0.05)]
+    kept[0].close()
+    # One step of the interpreter does both, so that nothing comes in between.
+    acts = map(operator.call, [_thread.interrupt_main, kept.pop])
+
+    with pytest.raises(KeyboardInterrupt):
+        collections.deque(acts, maxlen=0)
+    assert kept == []
+
+
+@pytest.mark.parametrize(
+    "keep",
+    [
+        "",
+        "del circle, connection",
+        "del store, connection",
+        "del store, circle",
+        "del store, circle, connection",
+        "gc.kept = os.kept = sqlite3.kept = store",
+    ],
+)
+def test_a_store_at_the_end_of_its_process_says_nothing(path, keep):
+    """A process that ends with a store open, wherever it is kept, says nothing of it."""
+    done = subprocess.run(
+        [sys.executable, "-W", "always::ResourceWarning", "-c", ENDING, str(path), keep],
+        check=True,
+        capture_output=True,
+    )
+
+    assert done.stderr == b""
 
 
 def test_a_signal_handler_may_use_the_store(store):

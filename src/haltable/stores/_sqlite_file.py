@@ -28,6 +28,7 @@ from pathlib import Path
 from haltable.errors import StoreError
 from haltable.stores._directory_lock import directory_lock
 from haltable.stores._forks import close_before_fork
+from haltable.stores._sqlite_connection import QuietConnection
 from haltable.stores._sqlite_faults import is_passing, refusal, store_error
 from haltable.stores._sqlite_form import prepare
 
@@ -89,7 +90,7 @@ class SQLiteFile:
         close_before_fork(self)
 
     def __del__(self) -> None:
-        # Not for safety: only so that a store that is simply dropped leaves no warning.
+        # Not for safety: a connection that is simply dropped waits for the garbage collector.
         self._drop()
 
     def create(self) -> None:
@@ -288,12 +289,8 @@ class SQLiteFile:
         with contextlib.ExitStack() as undo:
             try:
                 self._refuse_remains()
-                connection = sqlite3.connect(
-                    f"{Path(self.path).as_uri()}?mode={mode}",
-                    uri=True,
-                    timeout=self._busy_timeout,
-                    isolation_level=None,
-                    check_same_thread=False,
+                connection = QuietConnection.opened(
+                    self.path, mode=mode, busy_timeout=self._busy_timeout
                 )
                 undo.callback(connection.close)
                 prepare(
