@@ -231,6 +231,10 @@ class EffectCall:
 
         return end
 
+    def doubting(self, why: str) -> Callable[[EffectRecord], EffectRecord]:
+        """Returns the write that leaves the effect unknown."""
+        return lambda record: ledger.doubted(record, why)
+
     def failing(self, error: Exception) -> Callable[[EffectRecord], EffectRecord]:
         """Returns the write that ends the effect with an exception that was declared final."""
         kind = type(error)

@@ -73,9 +73,31 @@ def attempt(call: EffectCall, answer: InDoubt | ledger.Open) -> tuple[bool, Any]
     """Claims the effect and runs it, or asks about it; False if somebody was quicker."""
     if isinstance(answer, InDoubt):
         return in_doubt(call, answer)
-    if not put(call, lambda _: call.claiming(answer.record), of=()):
+    if not claim(call, lambda _: call.claiming(answer.record), ledger.released):
         return False, None
     return True, run(call)
+
+
+def claim(call: EffectCall, change: Change, back: Callable[[EffectRecord], EffectRecord]) -> bool:
+    """Claims an effect; what interrupts that leaves no claim of an effect that has not begun."""
+    try:
+        return put(call, change, of=())
+    except BaseException as error:
+        with ports.sheltered(call):
+            withdraw(call, error, back)
+        raise
+
+
+def withdraw(
+    call: EffectCall, error: BaseException, back: Callable[[EffectRecord], EffectRecord]
+) -> None:
+    """Gives a claim back that may have been written; what goes wrong is noted on the error."""
+    try:
+        call.see(ports.read(call))
+    except StoreError as fault:
+        error.add_note(f"effect {call.key!r} may be claimed: {in_words(fault)}")
+    else:
+        note(call, error, back, of=_CLAIM)
 
 
 def in_doubt(call: EffectCall, answer: InDoubt) -> tuple[bool, Any]:
@@ -87,7 +109,8 @@ def in_doubt(call: EffectCall, answer: InDoubt) -> tuple[bool, Any]:
     # Known before the record is taken over; only death on this host is proof.
     suspect = answer.record.owner
     dead = ports.is_dead(suspect)
-    if not put(call, lambda _: call.questioning(answer.record), of=()):
+    why = answer.record.reason or "nobody was asked"
+    if not claim(call, lambda _: call.questioning(answer.record), call.doubting(why)):
         return False, None
     verdict = reconciled(call)
     if isinstance(verdict, Happened):
@@ -121,7 +144,7 @@ def reconciled(call: EffectCall) -> object:
 
 def undecided(call: EffectCall, why: str) -> None:
     """Gives a reconciler's claim back; the effect stays unknown."""
-    put(call, rewritten(lambda record: ledger.doubted(record, why)), of=_CLAIM)
+    put(call, rewritten(call.doubting(why)), of=_CLAIM)
 
 
 def run(call: EffectCall) -> Any:
@@ -166,7 +189,7 @@ def note_end(call: EffectCall, error: BaseException) -> None:
         note(call, error, ledger.released, of=(Tenure.MINE, Tenure.DOUBTED))
     else:
         why = f"it ended with {in_words(error)}"
-        note(call, error, lambda record: ledger.doubted(record, why), of=_CLAIM)
+        note(call, error, call.doubting(why), of=_CLAIM)
 
 
 def note(
