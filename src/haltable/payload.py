@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 from urllib.parse import quote
 
-from haltable.errors import ConfigurationError
+from haltable.errors import ConfigurationError, in_words
 
 __all__ = [
     "ABSENT",
@@ -62,9 +62,13 @@ def canonical(value: object) -> str:
     """
     try:
         _check(value, "payload")
+        return _canonical(value)
+    except ConfigurationError:
+        raise
     except RecursionError:
         raise ConfigurationError("payload: it is nested too deeply, or contains itself") from None
-    return _canonical(value)
+    except Exception as error:  # Anybody's own mapping may raise anything; so do huge numbers.
+        raise ConfigurationError(f"payload: it is no JSON: {in_words(error)}") from error
 
 
 def fingerprint(
@@ -82,12 +86,12 @@ def fingerprint(
     """
     if payload is not ABSENT:
         return _hash(canonical(payload)), "payload"
-    if not kwargs and all(type(each) in _SCALARS for each in args):
-        # What nearly every call is like needs no look inside.
-        return _hash(_canonical([args, kwargs])), "arguments"
     try:
+        if not kwargs and all(type(each) in _SCALARS for each in args):
+            # What nearly every call is like needs no look inside.
+            return _hash(_canonical([args, kwargs])), "arguments"
         return _hash(canonical([list(args), dict(kwargs)])), "arguments"
-    except ConfigurationError:
+    except ValueError:  # Of the encoder, and ours is one too.
         return None, "nothing"
 
 
@@ -100,8 +104,8 @@ def as_result(value: object, limit: int) -> tuple[str | None, str | None]:
     """
     try:
         text = _encode(value)
-    except (TypeError, ValueError, RecursionError) as error:
-        return None, f"the result is not JSON: {error}"
+    except Exception as error:  # Anybody's own mapping may raise anything.
+        return None, f"the result is not JSON: {in_words(error)}"
     if len(text) > limit:
         return None, f"as JSON the result has {len(text):,} bytes, more than {limit:,}"
     return text, None
@@ -121,7 +125,7 @@ def _check(value: object, where: str) -> None:
     if isinstance(value, dict):
         for key, each in cast("dict[object, object]", value).items():
             if not isinstance(key, str):
-                raise ConfigurationError(f"{where}: the key {key!r} is no text")
+                raise ConfigurationError(f"{where}: the key {_shown(key)} is no text")
             _check(each, f"{where}[{key!r}]")
         return
     if isinstance(value, list | tuple):
@@ -129,6 +133,13 @@ def _check(value: object, where: str) -> None:
             _check(each, f"{where}[{number}]")
         return
     raise ConfigurationError(
-        f"{where}={value!r}: a {type(value).__name__} is no JSON; give None, booleans, numbers, "
-        "texts, lists and dicts"
+        f"{where}={_shown(value)}: a {type(value).__name__} is no JSON; "
+        "give None, booleans, numbers, texts, lists and dicts"
     )
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception:  # Anybody's own __repr__ may raise anything.
+        return f"<{type(value).__name__}>"
