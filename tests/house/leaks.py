@@ -3,7 +3,7 @@
 
 Threads, file descriptors, children, signal handlers, timers, hooks, context and
 tasks.  It knows no test and nothing of haltable but that the names of its
-context variables begin with the package's.
+context variables begin with the package's, and that its watcher may linger.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from typing import Any
 import attrs
 import sniffio
 import trio
+
+from haltable import _watch
 
 #: Seconds that threads get to end after their last user has left.
 SETTLE = 2.0
@@ -127,6 +129,7 @@ class Watch:
 
     def leaked(self) -> list[str]:
         """Returns in words what the test left behind or took away."""
+        _dismiss_watcher()
         after = take()
         for thread in after.threads - self._before.threads:
             # One that is just ending is no reason for a collection, which costs far more.
@@ -172,6 +175,11 @@ _TIMERS = {
     signal.ITIMER_VIRTUAL: "ITIMER_VIRTUAL",
     signal.ITIMER_PROF: "ITIMER_PROF",
 }
+
+
+def _dismiss_watcher() -> None:
+    # It lingers for the next effect, up to a second; after a test there is none.
+    _watch.shared.remove("", lingering=False)
 
 
 def _idle_threads_of_trio() -> frozenset[threading.Thread]:
