@@ -19,6 +19,7 @@ lapsed lease is permission to ask, never proof that nothing happened or will.
 from __future__ import annotations
 
 import enum
+import math
 from typing import TypeAlias
 
 import attrs
@@ -39,6 +40,7 @@ __all__ = [
     "claimed",
     "doubted",
     "finished",
+    "in_question",
     "is_purgeable",
     "is_written",
     "look",
@@ -144,7 +146,8 @@ def look(record: EffectRecord | None, request: Request, *, age: float, dead: boo
         return Open(None)
     if _is_over(record, age):
         return Open(_forgotten(record))
-    if _differ(record.fingerprint, request.fingerprint):
+    known, asked = record.fingerprint, request.fingerprint
+    if known is not None and asked is not None and known != asked:
         return Mismatch(record)
     if record.state.finished:
         return Finished(record)
@@ -156,24 +159,27 @@ def look(record: EffectRecord | None, request: Request, *, age: float, dead: boo
 def _look_at_attempt(
     record: EffectRecord, request: Request, *, age: float, dead: bool
 ) -> Busy | InDoubt | Open:
-    owner, doubt = record.owner, record
-    if record.state is EffectState.CLAIMED and owner is not None:
-        if not dead and age < record.lease:
-            return Busy(record, owner, record.lease - age)
-        why = f"{owner} is dead" if dead else f"the lease of {owner} has lapsed"
-        doubt = doubted(record, f"{why}, and it did not say how the effect ended")
+    doubt = in_question(record, age=age, dead=dead)
+    if doubt.state is EffectState.CLAIMED and doubt.owner is not None:
+        return Busy(record, doubt.owner, record.lease - age)
     if request.semantics == "at_least_once" and record.attempts < request.attempts:
         return Open(changed(doubt, state=EffectState.FREE))
     return InDoubt(doubt, stored=doubt is record)
 
 
-def _differ(stored: str | None, asked: str | None) -> bool:
-    return stored is not None and asked is not None and stored != asked
+def in_question(record: EffectRecord, *, age: float, dead: bool) -> EffectRecord:
+    """Returns a claim that is none any more as what it is, unknown; anything else as it is."""
+    if record.state is not EffectState.CLAIMED or not (dead or age >= record.lease):
+        return record
+    why = f"{record.owner} is dead" if dead else f"the lease of {record.owner} has lapsed"
+    return doubted(record, f"{why}, and it did not say how the effect ended")
 
 
 def _is_over(record: EffectRecord, age: float) -> bool:
-    """Says whether an effect is past its retention."""
-    return record.state.finished and record.retention is not None and age >= record.retention
+    """Says whether an effect is known to be past its retention; another boot's age is not known."""
+    if not record.state.finished or record.retention is None:
+        return False
+    return record.retention <= age < math.inf
 
 
 def _forgotten(record: EffectRecord) -> EffectRecord:

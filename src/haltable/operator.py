@@ -9,105 +9,28 @@ compare-and-set; it never renews or takes the owner's claim.
 from __future__ import annotations
 
 import datetime as dt
-import math
 from collections.abc import Callable
 
 import attrs
 
 from haltable import _owner, _watch, interventions
-from haltable._policy import check_store
+from haltable._operator_effects import ATTEMPTS, EffectOperator, check_words
 from haltable._recording import NAMESPACE
+from haltable.effects import EffectState
 from haltable.encoding import decode_loop, encode_head, encode_loop
 from haltable.errors import ConfigurationError, RecordError, StoreError
+from haltable.key_state import KeyState, key_state
 from haltable.model import Status
 from haltable.records import Act, LoopRecord, new_record
-from haltable.store import AnyStore, Conflict, Entry, Store
+from haltable.store import Conflict, Entry
 
-__all__ = ["KeyState", "Operator"]
+__all__ = ["Operator"]
 
 _PREFIX = f"{NAMESPACE}/loop/"
-#: How often an act is tried again when somebody else wrote in between.
-_ATTEMPTS = 100
 
 
-@attrs.frozen
-class KeyState:
-    """How a key stands, as the store has it.
-
-    Args:
-        key: the loop's key.
-        status: how it stands.
-        breaker: who ended it, None while it is open.
-        reason: why, None while it is open.
-        epoch: 1, and one more for each reset.
-        starts: bodies charged in this epoch.
-        failures: how many of them failed or crashed.
-        failures_in_row: how many of these were the last ones.
-        crashes: how many of them never ended.
-        elapsed: seconds for which the loop was alive in this epoch.
-        running: who holds the key, None if nobody does.
-        lease_left: seconds until that one's lease lapses, None if nobody does.
-        retry_after: seconds before which the next start is too early.
-        stop_requested: who asked the running owner to stop, None if nobody did.
-        last_error: the newest failure in words.
-        evidence: the newest outside evidence in words.
-        limits: the limits of the last run, as pairs of words.
-        extension: starts that operators added.
-        history: what operators did, oldest first.
-        age: seconds since the last write, by the store's clock.
-    """
-
-    key: str
-    status: Status
-    breaker: str | None
-    reason: str | None
-    epoch: int
-    starts: int
-    failures: int
-    failures_in_row: int
-    crashes: int
-    elapsed: float
-    running: str | None
-    lease_left: float | None
-    retry_after: float
-    stop_requested: str | None
-    last_error: str | None
-    evidence: str | None
-    limits: tuple[tuple[str, str], ...]
-    extension: int
-    history: tuple[Act, ...]
-    age: float
-
-    def __str__(self) -> str:
-        why = f"   {self.breaker}: {self.reason}" if self.breaker is not None else ""
-        limits = {name: value for name, value in self.limits if value}
-        of = f" of {int(limits['starts']) + self.extension}" if "starts" in limits else ""
-        lines = [
-            f"{self.status.name}  {self.key}{why}",
-            (
-                f"  starts {self.starts}{of} · failures {self.failures}, "
-                f"{self.failures_in_row or 'none'} in a row · crashes {self.crashes} · "
-                f"alive {self.elapsed:.0f} s · epoch {self.epoch}"
-            ),
-        ]
-        if self.running is not None:
-            asked = f", asked to stop by {self.stop_requested}" if self.stop_requested else ""
-            lines.append(f"  running in {self.running}, lease {self.lease_left:.0f} s{asked}")
-        if self.retry_after > 0:
-            lines.append(f"  next start in {self.retry_after:.0f} s")
-        if self.evidence is not None:
-            lines.append(f"  newest evidence {self.evidence}")
-        if self.last_error is not None:
-            lines.append(f"  last error {self.last_error}")
-        lines.extend(
-            f"  {act.at}  {act.act} by {act.by}: {act.why}{f' ({act.note})' if act.note else ''}"
-            for act in self.history
-        )
-        return "\n".join(lines)
-
-
-class Operator:
-    """Sees and steers the keys of a store.
+class Operator(EffectOperator):
+    """Sees and steers the keys of a store, and its effects.
 
     Args:
         store: the one that the loops were given.
@@ -124,14 +47,6 @@ class Operator:
         >>> Operator(store).extend("report-42", starts=1, by="ana", why="nearly done").status.value
         'open'
     """
-
-    def __init__(self, store: AnyStore) -> None:
-        sync_store, _ = check_store(store)
-        if sync_store is None:
-            raise ConfigurationError(
-                f"Operator(store={store!r}): give a synchronous store over the same data"
-            )
-        self._store: Store = sync_store
 
     def list(self, *, status: Status | str | None = None) -> list[KeyState]:
         """Returns how all keys stand, sorted by key.
@@ -150,7 +65,9 @@ class Operator:
         return sorted(found, key=lambda state: state.key)
 
     def show(self, key: str) -> KeyState:
-        """Returns how one key stands.
+        """Returns how one key stands, with the unknown effects that ran in it.
+
+        It looks through all effects of the store for them.
 
         Raises:
             KeyError: if it never started.
@@ -159,7 +76,9 @@ class Operator:
         entry = self._store.read(_PREFIX + key)
         if entry is None:
             raise KeyError(f"no loop with the key {key!r} ever started")
-        return _state(_named(key, entry), entry)
+        state = key_state(_named(key, entry), age=entry.age)
+        unknown = (view.key for view in self.effects(EffectState.UNKNOWN) if view.loop == key)
+        return attrs.evolve(state, unknown_effects=tuple(unknown))
 
     def stop(self, key: str, *, by: str, why: str) -> KeyState:
         """Ends a key: at once, or as a request to the run that holds it.
@@ -236,10 +155,8 @@ class Operator:
     def _apply(
         self, key: str, by: str, why: str, change: Callable[[LoopRecord, Entry], LoopRecord]
     ) -> KeyState:
-        for name, value in (("by", by), ("why", why)):
-            if not isinstance(value, str) or not value.strip():
-                raise ConfigurationError(f"{name}={value!r}: say it in a non-empty string")
-        for _ in range(_ATTEMPTS):
+        check_words(by=by, why=why)
+        for _ in range(ATTEMPTS):
             entry = self._store.read(_PREFIX + key)
             if entry is None:
                 raise KeyError(f"no loop with the key {key!r} ever started")
@@ -249,9 +166,9 @@ class Operator:
             draft = encode_loop(record, head, record.serial)
             reply = self._store.write(_PREFIX + key, draft, expected=entry.version)
             if not isinstance(reply, Conflict):
-                return _state(record, reply)
+                return key_state(record, age=reply.age)
         raise StoreError(
-            f"{key!r} was written by others {_ATTEMPTS} times in a row; try again",
+            f"{key!r} was written by others {ATTEMPTS} times in a row; try again",
             outcome="refused",
         )
 
@@ -259,9 +176,9 @@ class Operator:
 def _readable(store_key: str, entry: Entry) -> KeyState:
     """Returns how a key stands, damage included: one record must not hide the others."""
     try:
-        return _state(decode_loop(entry.value), entry)
+        return key_state(decode_loop(entry.value), age=entry.age)
     except RecordError as error:
-        unread = _state(new_record(store_key.removeprefix(_PREFIX)), entry)
+        unread = key_state(new_record(store_key.removeprefix(_PREFIX)), age=entry.age)
         return attrs.evolve(unread, breaker="store", reason=str(error), epoch=0)
 
 
@@ -283,30 +200,3 @@ def _status(status: Status | str) -> Status:
 def _act(act: str, record: LoopRecord, by: str, why: str, note: str = "") -> Act:
     now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     return Act(act, by, why, now, record.epoch, record.starts, record.status, note)
-
-
-def _state(record: LoopRecord, entry: Entry) -> KeyState:
-    past, running = record.past, record.running
-    left = None if running is None else max(0.0, running.lease - entry.age)
-    return KeyState(
-        key=past.name,
-        status=record.status,
-        breaker=None if past.ruling is None else past.ruling.breaker,
-        reason=None if past.ruling is None else past.ruling.reason,
-        epoch=record.epoch,
-        starts=record.starts,
-        failures=record.failures,
-        failures_in_row=record.row,
-        crashes=record.crashes,
-        elapsed=record.elapsed,
-        running=None if running is None else str(running.owner),
-        lease_left=left,
-        retry_after=0.0 if math.isinf(entry.age) else max(0.0, record.wait - entry.age),
-        stop_requested=None if past.stop is None else past.stop.by,
-        last_error=past.error and f"{past.error}, iteration {past.error_start}",
-        evidence=past.evidence and f"{past.evidence}, iteration {past.evidence_start}",
-        limits=past.limits,
-        extension=record.extension,
-        history=past.history,
-        age=entry.age,
-    )

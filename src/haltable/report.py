@@ -16,14 +16,11 @@ import attrs
 
 from haltable.errors import HaltableError, ResultNotStored, in_words
 from haltable.model import Status
+from haltable.prose import filled, in_seconds, prose
 
 __all__ = ["LoopGaveUp", "LoopHalted", "LoopStopped", "LoopTripped", "Report"]
 
 R_co = TypeVar("R_co", covariant=True)
-#: The columns of the terminal that somebody has at three in the morning.
-_WIDTH = 80
-#: Of a text that somebody else wrote, so many characters are shown.
-_LONGEST = 400
 
 
 @attrs.frozen(eq=False)
@@ -196,47 +193,24 @@ def receipt(report: Report[Any]) -> str:
     """Returns the report as a few lines that help at three in the morning."""
     limits = {name: value for name, value in report.limits if value}
     who = f"{report.breaker}: " if report.breaker else ""
-    lines = _prose(f"{report.status.name}  {report.name}   ", who + report.reason)
-    lines += _filled("  ", _counts(report, limits), " · ")
+    lines = prose(f"{report.status.name}  {report.name}   ", who + report.reason)
+    lines += filled("  ", _counts(report, limits), " · ")
     if report.evidence is not None:
-        lines += _prose("  newest evidence ", report.evidence)
+        lines += prose("  newest evidence ", report.evidence)
     elif "stall" in limits and not report.ok:
         lines.append(f"  no new evidence yet (limit {limits['stall']} s)")
     if report.last_error is not None:
-        lines += _prose("  last error ", report.last_error)
+        lines += prose("  last error ", report.last_error)
     if report.result_lost is not None:
-        lines += _prose("  no result: ", report.result_lost)
+        lines += prose("  no result: ", report.result_lost)
     for warning in report.warnings:
-        lines += _prose("  warning: ", warning)
+        lines += prose("  warning: ", warning)
     if report.pending is not None:
-        lines += _prose("  pending: ", f"{_short(report.pending)} was not started")
+        lines += prose("  pending: ", f"{_short(report.pending)} was not started")
     if not report.durable and report.key is not None and report.breaker:
         lines.append("  not stored: the store did not confirm the last write")
-    lines += _filled("  next: ", _next(report), " · ")
+    lines += filled("  next: ", _next(report), " · ")
     return "\n".join(lines)
-
-
-def _prose(label: str, text: str) -> list[str]:
-    text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
-    return _filled(label, text.split(), " ")
-
-
-def _filled(label: str, pieces: list[str], joint: str) -> list[str]:
-    """Returns the pieces after their label, in lines that fit a terminal.
-
-    A piece is never broken, so that a call can be copied.
-    """
-    lines: list[str] = []
-    indent = " " * min(len(label), 8)
-    line = label
-    for piece in pieces:
-        begun = line not in {label, indent}
-        more = joint + piece if begun else piece
-        if len(line) + len(more) > _WIDTH and len(line) > len(indent):
-            lines.append(line.rstrip())
-            line, more = indent, piece
-        line += more
-    return [*lines, line.rstrip()]
 
 
 def _counts(report: Report[Any], limits: dict[str, str]) -> list[str]:
@@ -253,7 +227,7 @@ def _counts(report: Report[Any], limits: dict[str, str]) -> list[str]:
         failures += f", {'all' if row == report.failures else row or 'none'} in a row"
     if "row" in limits:
         failures += f" (limit {limits['row']}{'' if report.failures else ' in a row'})"
-    alive = f"alive {_seconds(report.elapsed)}"
+    alive = f"alive {in_seconds(report.elapsed)}"
     if "seconds" in limits:
         alive += f" of {limits['seconds']} s"
     return [starts, failures, alive]
@@ -275,16 +249,12 @@ def _next(report: Report[Any]) -> list[str]:
     elif not report.breaker:
         calls.append(f"ops.stop({key}, by=..., why=...)")
     elif report.retry_after:
-        return [f"run it again, not before {_seconds(report.retry_after)} have passed"]
+        return [f"run it again, not before {in_seconds(report.retry_after)} have passed"]
     elif report.breaker == "store":
         calls.insert(0, "mend the store and run it again")
     else:
         calls.insert(0, "run it again")
     return calls
-
-
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:,.0f} s"
 
 
 def _short(value: object) -> str:

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT
+"""Lines for a terminal: wrapped, cut where somebody else's text has no end.
+
+What is told in them is their caller's; this room knows columns and words only.
+"""
+
+from __future__ import annotations
+
+__all__ = ["filled", "in_seconds", "prose", "resolving"]
+
+#: The columns of the terminal that somebody has at three in the morning.
+_WIDTH = 80
+#: Of a text that somebody else wrote, so many characters are shown.
+_LONGEST = 400
+
+
+def prose(label: str, text: str) -> list[str]:
+    """Returns a text after its label, in lines that are broken between words."""
+    text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+    return filled(label, text.split(), " ")
+
+
+def filled(label: str, pieces: list[str], joint: str) -> list[str]:
+    """Returns the pieces after their label, in lines that fit a terminal.
+
+    A piece is never broken, so that a call can be copied.
+    """
+    lines: list[str] = []
+    indent = " " * min(len(label), 8)
+    line = label
+    for piece in pieces:
+        begun = line not in {label, indent}
+        more = joint + piece if begun else piece
+        if len(line) + len(more) > _WIDTH and len(line) > len(indent):
+            lines.append(line.rstrip())
+            line, more = indent, piece
+        line += more
+    return [*lines, line.rstrip()]
+
+
+def in_seconds(seconds: float) -> str:
+    """Returns a duration in words."""
+    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:,.0f} s"
+
+
+def resolving(key: str, namespace: str = "") -> str:
+    """Returns the operator's call that ends an unknown effect, to be copied.
+
+    Args:
+        key: the effect's.
+        namespace: the guard's.
+    """
+    where = f", namespace={namespace!r}" if namespace else ""
+    return f"ops.resolve({key!r}, 'done' | 'failed' | 'free', by=..., why=...{where})"
