@@ -99,8 +99,9 @@ def by_exactly_once(stack: contextlib.ExitStack, folder: Path, synchronous: str)
 
 def by_agent_once(stack: contextlib.ExitStack, folder: Path, synchronous: str) -> Once:
     """Returns the call through agent-once."""
-    del stack, synchronous
+    del synchronous
     guard = agent_once.Once(str(folder / "agent.db"))
+    stack.callback(guard.close)
     return lambda key: guard.execute(fn=charge, key=key, order=7)
 
 
