@@ -187,7 +187,7 @@ async def note_end(call: EffectCall, error: BaseException) -> None:
         await note(call, error, ledger.released, of=_OWN)
     elif isinstance(error, call.policy.final) and isinstance(error, Exception):
         await note(call, error, call.failing(error), of=_OWN)
-    elif call.request.semantics == "at_least_once":
+    elif call.request.permits_another(call.claim.attempt):
         await note(call, error, ledger.released, of=(Tenure.MINE, Tenure.DOUBTED))
     else:
         why = f"it ended with {in_words(error)}"

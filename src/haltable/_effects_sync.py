@@ -185,7 +185,7 @@ def note_end(call: EffectCall, error: BaseException) -> None:
         note(call, error, ledger.released, of=_OWN)
     elif isinstance(error, call.policy.final) and isinstance(error, Exception):
         note(call, error, call.failing(error), of=_OWN)
-    elif call.request.semantics == "at_least_once":
+    elif call.request.permits_another(call.claim.attempt):
         note(call, error, ledger.released, of=(Tenure.MINE, Tenure.DOUBTED))
     else:
         why = f"it ended with {in_words(error)}"

@@ -76,6 +76,10 @@ class Request:
     retention: float | None
     loop: str | None
 
+    def permits_another(self, attempts: int) -> bool:
+        """Says whether an attempt whose end nobody knows may be followed by another."""
+        return self.semantics == "at_least_once" and attempts < self.attempts
+
 
 @attrs.frozen
 class Mismatch:
@@ -153,16 +157,14 @@ def look(record: EffectRecord | None, request: Request, *, age: float, dead: boo
         return Finished(record)
     if record.state is EffectState.FREE:
         return Open(record)
-    return _look_at_attempt(record, request, age=age, dead=dead)
+    return _look_at_attempt(record, request, age, dead=dead)
 
 
-def _look_at_attempt(
-    record: EffectRecord, request: Request, *, age: float, dead: bool
-) -> Busy | InDoubt | Open:
+def _look_at_attempt(record: EffectRecord, request: Request, age: float, *, dead: bool) -> Answer:
     doubt = in_question(record, age=age, dead=dead)
     if doubt.state is EffectState.CLAIMED and doubt.owner is not None:
         return Busy(record, doubt.owner, record.lease - age)
-    if request.semantics == "at_least_once" and record.attempts < request.attempts:
+    if request.permits_another(record.attempts):
         return Open(changed(doubt, state=EffectState.FREE))
     return InDoubt(doubt, stored=doubt is record)
 
@@ -277,7 +279,6 @@ def resolved(
     return changed(finished(record, result=result, fault=fault), history=history)
 
 
-@enum.unique
 class Tenure(enum.Enum):
     """What the holder of a claim finds when it looks at the record again."""
 
