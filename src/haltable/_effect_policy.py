@@ -7,7 +7,9 @@ It looks at arguments and knows no call.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import re
+import string
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, TypeAlias
 
 from haltable._policy import check_seconds, check_store
@@ -15,10 +17,13 @@ from haltable.errors import ConfigurationError
 from haltable.payload import check_effect_key
 from haltable.store import AnyStore, AsyncStore, Store
 
-__all__ = ["Stores", "check_guard", "check_guard_store", "key_maker"]
+__all__ = ["Bound", "Stores", "check_guard", "check_guard_store", "key_maker"]
 
 #: A store as the kind it is: synchronous or asynchronous, or neither.
 Stores: TypeAlias = tuple[Store | None, AsyncStore | None]
+#: A call's arguments as its parameters take them.
+Bound: TypeAlias = inspect.BoundArguments
+_FORMATTER = string.Formatter()
 _CHOICES = {
     "semantics": ("at_most_once", "at_least_once"),
     "on_held": ("raise", "wait", "skip"),
@@ -48,9 +53,7 @@ def check_guard_store(store: AnyStore | None, *, transactional: bool) -> Stores:
     return found
 
 
-def key_maker(
-    key: object, function: Callable[..., Any]
-) -> Callable[[tuple[Any, ...], dict[str, Any]], str]:
+def key_maker(key: object, function: Callable[..., Any]) -> Callable[[Bound], str]:
     """Returns what makes an effect's key of a call's arguments.
 
     Raises:
@@ -59,36 +62,34 @@ def key_maker(
     """
     if isinstance(key, str):
         check_effect_key(key, "effect")
-        return _formatted(key, function)
+        _check_fields(key, inspect.signature(function).parameters)
+        return lambda bound: _checked(key.format(**bound.arguments))
     if not callable(key):
         raise ConfigurationError(f"effect(key={key!r}): give a format string or a function")
-
-    def make(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-        made: Any = key(*args, **kwargs)
-        check_effect_key(made, "effect")
-        return str(made)
-
-    return make
+    return lambda bound: _checked(key(*bound.args, **bound.kwargs))
 
 
-def _formatted(
-    key: str, function: Callable[..., Any]
-) -> Callable[[tuple[Any, ...], dict[str, Any]], str]:
-    signature = inspect.signature(function)
+def _checked(key: Any) -> str:
+    check_effect_key(key, "effect")
+    return str(key)
+
+
+def _check_fields(key: str, names: Collection[str]) -> None:
+    wants = f"effect(key={key!r}): give a format string over the parameters ({', '.join(names)})"
     try:
-        key.format(**dict.fromkeys(signature.parameters, 0))
-    except (AttributeError, IndexError, KeyError, ValueError) as error:
-        names = ", ".join(signature.parameters)
-        raise ConfigurationError(
-            f"effect(key={key!r}): it names what is no parameter ({names}): {error!r}"
-        ) from error
+        fields = set(_fields(key))
+    except ValueError as error:
+        raise ConfigurationError(f"{wants}: {error}") from error
+    for strange in fields.difference(names):
+        raise ConfigurationError(f"{wants}; {strange!r} is none of them")
 
-    def make(args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-        bound = signature.bind(*args, **kwargs)
-        bound.apply_defaults()
-        return key.format(**bound.arguments)
 
-    return make
+def _fields(text: str) -> Iterator[str]:
+    for _, field, spec, _ in _FORMATTER.parse(text):
+        if field is not None:
+            # Of {order.lines[0]} it is the order that must be a parameter.
+            yield re.split(r"[.\[]", field)[0]
+            yield from _fields(spec or "")
 
 
 def _check_count(name: str, value: object) -> None:

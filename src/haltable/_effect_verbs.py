@@ -22,7 +22,7 @@ from haltable.effect_ledger import Request
 from haltable.effects import EffectState
 from haltable.errors import ConfigurationError
 from haltable.iteration import Given, Iteration
-from haltable.payload import check_effect_key, fingerprint
+from haltable.payload import ABSENT, check_effect_key, fingerprint
 
 __all__ = ["Guarded", "LoopEffects", "aperform", "check_effect", "make_call", "perform"]
 
@@ -90,31 +90,50 @@ class LoopEffects:
 
 
 class Guarded:
-    """Makes a function an effect of a guard."""
+    """Makes a function an effect of a guard.
+
+    Args:
+        carry: the guard's way to carry out an effect: its key, function and arguments.
+        acarry: its async twin.
+        key: names the effect of a call.
+    """
 
     def __init__(
-        self, once: Callable[..., Any], aonce: Callable[..., Any], key: str | Callable[..., str]
+        self,
+        carry: Callable[[str, Callable[..., Any], Given], Any],
+        acarry: Callable[[str, Callable[..., Any], Given], Any],
+        key: str | Callable[..., str],
     ) -> None:
-        self._once = once
-        self._aonce = aonce
+        self._carry = carry
+        self._acarry = acarry
         self._key = key
 
     def __call__(self, function: F) -> F:
         """Returns the function, each call of which is an effect."""
         named = key_maker(self._key, function)
-        once, aonce = self._once, self._aonce
+        carry, acarry = self._carry, self._acarry
         check_effect("any", function, "effect", awaited=is_async(function))
+        signature = inspect.signature(function)
+
+        def bind(args: Any, kwargs: Any) -> tuple[str, Given]:
+            bound = signature.bind(*args, **kwargs)
+            # However they are passed, the same arguments are the same payload.
+            bound.apply_defaults()
+            return named(bound), (bound.args, bound.kwargs, ABSENT)
+
         if is_async(function):
 
             @functools.wraps(function)
             async def acall(*args: Any, **kwargs: Any) -> Any:
-                return await aonce(named(args, kwargs), function, *args, **kwargs)
+                key, given = bind(args, kwargs)
+                return await acarry(key, function, given)
 
             return cast("F", acall)
 
         @functools.wraps(function)
         def call(*args: Any, **kwargs: Any) -> Any:
-            return once(named(args, kwargs), function, *args, **kwargs)
+            key, given = bind(args, kwargs)
+            return carry(key, function, given)
 
         return cast("F", call)
 

@@ -202,11 +202,7 @@ class IdempotencyGuard(Breaker):
             ConfigurationError: if the key, the payload or the function cannot
                 be right, or the guard has no store of its own.
         """
-        check_effect(key, fn, "once", awaited=False)
-        call = self._call(key, functools.partial(fn, *args, **kwargs), (args, kwargs, payload))
-        if call.store is None:
-            raise ConfigurationError("once(): the guard's store is async; await guard.aonce(...)")
-        return perform(call)
+        return self._carry(key, fn, (args, kwargs, payload))
 
     @overload
     async def aonce(
@@ -220,9 +216,7 @@ class IdempotencyGuard(Breaker):
         self, key: str, fn: Callable[..., Any], *args: Any, payload: object = ABSENT, **kwargs: Any
     ) -> Any:
         """Carries out an async effect, on asyncio or trio; the twin of `once`."""
-        check_effect(key, fn, "aonce", awaited=True)
-        call = self._call(key, functools.partial(fn, *args, **kwargs), (args, kwargs, payload))
-        return await aperform(call)
+        return await self._acarry(key, fn, (args, kwargs, payload))
 
     def effect(self, *, key: str | Callable[..., str]) -> Guarded:
         """Decorates a function so that each of its calls is an effect.
@@ -243,7 +237,7 @@ class IdempotencyGuard(Breaker):
             >>> guard.claimed("charge:7"), charge(7), guard.claimed("charge:7"), charge(7)
             (False, 'receipt of 7', True, 'receipt of 7')
         """
-        return Guarded(self.once, self.aonce, key)
+        return Guarded(self._carry, self._acarry, key)
 
     def claimed(self, key: str) -> bool:
         """Says whether a call of a key would find it claimed, and not run the effect.
@@ -270,12 +264,18 @@ class IdempotencyGuard(Breaker):
             raise ConfigurationError("claimed(): the guard's store is async; ask an Operator")
         return not isinstance(look(call), Open)
 
-    def _call(
-        self,
-        key: str,
-        effect: Callable[[], Any],
-        given: Given,
-    ) -> EffectCall:
+    def _carry(self, key: str, fn: Callable[..., Any], given: Given) -> Any:
+        check_effect(key, fn, "once", awaited=False)
+        call = self._call(key, functools.partial(fn, *given[0], **given[1]), given)
+        if call.store is None:
+            raise ConfigurationError("once(): the guard's store is async; await guard.aonce(...)")
+        return perform(call)
+
+    async def _acarry(self, key: str, fn: Callable[..., Any], given: Given) -> Any:
+        check_effect(key, fn, "aonce", awaited=True)
+        return await aperform(self._call(key, functools.partial(fn, *given[0], **given[1]), given))
+
+    def _call(self, key: str, effect: Callable[[], Any], given: Given) -> EffectCall:
         around = here.get()
         ambient = None if around is None else around.ambient_clock
         clock = self.clock or ambient
