@@ -27,6 +27,7 @@ from haltable.effects import Semantics
 from haltable.errors import ConfigurationError
 from haltable.hooks import Horizon
 from haltable.iteration import Given, Iteration
+from haltable.memory import remembered
 from haltable.model import Trip
 from haltable.payload import ABSENT, check_effect_key, effect_prefix
 from haltable.store import AnyStore
@@ -71,7 +72,8 @@ class IdempotencyGuard(Breaker):
         max_result: bytes of JSON that a stored result may have.
         max_attempts: how often an ``at_least_once`` effect is attempted.
         max_replays: opens after so many iterations in a row that did nothing
-            but replay; None (the default) for no such limit.
+            but replay, counted on over restarts of a keyed loop; None (the
+            default) for no such limit.
         max_hold: seconds after which a running effect is no longer renewed.
         grace: seconds that a cancelled call still waits for its store.
         transactional: whether the record is written into the host's own open
@@ -110,7 +112,7 @@ class IdempotencyGuard(Breaker):
     _stores: Stores = attrs.field(init=False, repr=False)
     _ran: int = attrs.field(init=False, default=0, repr=False)
     _replayed: int = attrs.field(init=False, default=0, repr=False)
-    _row: int = attrs.field(init=False, default=0, repr=False)
+    replays_in_row: int = remembered(default=0)
 
     def __attrs_post_init__(self) -> None:
         check_guard(self)
@@ -154,11 +156,11 @@ class IdempotencyGuard(Breaker):
         ran = iteration.effects_ran > self._ran
         replayed = iteration.effects_replayed > self._replayed
         self._ran, self._replayed = iteration.effects_ran, iteration.effects_replayed
-        self._row = 0 if ran or not replayed else self._row + 1
-        if self._row < self.max_replays:
+        self.replays_in_row = row = 0 if ran or not replayed else self.replays_in_row + 1
+        if row < self.max_replays:
             return None
         return Trip(
-            f"{self._row} iterations in a row only replayed effects that were done "
+            f"{row} iterations in a row only replayed effects that were done "
             f"(limit {self.max_replays})"
         )
 
