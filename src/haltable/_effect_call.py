@@ -267,7 +267,8 @@ class EffectCall:
     def unknown(self, record: EffectRecord | None) -> OutcomeUnknown:
         """Returns the error of an effect of which nobody knows whether it has happened."""
         reason = None if record is None else record.reason
-        return OutcomeUnknown(self.key, reason or "its owner did not say how it ended")
+        reason = reason or "its owner did not say how it ended"
+        return OutcomeUnknown(self.key, reason, self.request.namespace)
 
     def lost(self, value: Any) -> LeaseLost:
         """Returns the error of an effect that was decided without its owner."""

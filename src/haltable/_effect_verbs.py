@@ -50,6 +50,11 @@ class LoopEffects:
         #: Names the effect that a whole iteration is.
         self.key = key
 
+    @property
+    def namespace(self) -> str:
+        """Keeps the keys of one application from another's."""
+        return self._policy.namespace
+
     def once(
         self,
         run: RunState,

@@ -175,7 +175,7 @@ async def ended(call: EffectCall, value: Any) -> Any:
         kept = await put(call, rewritten(call.ending(value)), of=_OWN)
     except StoreError as error:
         why = f"it was carried out, but the store did not take its end: {in_words(error)}"
-        raise OutcomeUnknown(call.key, why) from error
+        raise OutcomeUnknown(call.key, why, call.request.namespace) from error
     if not kept:
         raise call.lost(value)
     return call.value

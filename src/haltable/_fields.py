@@ -38,6 +38,11 @@ class Effects(Protocol):
         """Names the effect that a whole iteration is; None if none is."""
         ...
 
+    @property
+    def namespace(self) -> str:
+        """Keeps the keys of one application from another's."""
+        ...
+
     def once(self, run: Any, key: str, fn: Callable[..., Any], given: Given) -> Any:
         """Carries out an effect."""
         ...

@@ -73,6 +73,7 @@ class Reporting(Recording):
         kernel = self.kernel
         ruling = kernel.ruling or Ruling(Status.OPEN, "", "still running")
         counts, past = kernel.counts, kernel.counts.past
+        effects = self.settings.effects
         evidence = kernel.newest_evidence()
         if evidence is None and past.evidence is not None:
             evidence = past.evidence, past.evidence_start
@@ -104,6 +105,8 @@ class Reporting(Recording):
             last_error=last_error,
             result_lost=lost,
             extension=counts.extension,
+            unknown_effects=self.unknown_effects,
+            namespace="" if effects is None else effects.namespace,
         )
 
 

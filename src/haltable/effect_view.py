@@ -14,7 +14,7 @@ import attrs
 
 from haltable.effect_records import EffectAct, EffectRecord
 from haltable.effects import EffectState
-from haltable.prose import filled, in_seconds, prose, resolving
+from haltable.prose import filled, in_seconds, prose, resolving_call
 
 __all__ = ["EffectView", "effect_view", "unreadable_view"]
 
@@ -73,7 +73,7 @@ class EffectView:
         if not self.readable:
             lines += prose("  next: ", "read it with the version of haltable that wrote it")
         elif self.state is EffectState.UNKNOWN:
-            call = resolving(self.key, self.namespace)
+            call = resolving_call(self.key, self.namespace)
             lines += filled("  next: ", ["look outside, then", call], " ")
         return "\n".join(lines)
 

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import Any, Literal, cast
 
+from haltable.prose import resolving_call
+
 __all__ = [
     "ConfigurationError",
     "EffectFailed",
@@ -177,18 +179,20 @@ class OutcomeUnknown(HaltableError):
     Args:
         key: the effect's key.
         reason: why nobody knows.
+        namespace: the guard's.
     """
 
-    def __init__(self, key: str, reason: str) -> None:
-        super().__init__(key, reason)
+    def __init__(self, key: str, reason: str, namespace: str = "") -> None:
+        super().__init__(key, reason, namespace)
         self.key = key
         self.reason = reason
+        self.namespace = namespace
 
     def __str__(self) -> str:
         return (
             f"nobody knows whether effect {self.key!r} has happened: {self.reason}; "
-            f'look outside, then ops.resolve({self.key!r}, "done" | "failed" | "free", '
-            "by=..., why=...), or give the guard reconcile="
+            f"look outside, then {resolving_call(self.key, self.namespace)}, "
+            "or give the guard reconcile="
         )
 
 

@@ -6,7 +6,7 @@ What is told in them is their caller's; this room knows columns and words only.
 
 from __future__ import annotations
 
-__all__ = ["filled", "in_seconds", "prose", "resolving"]
+__all__ = ["filled", "in_seconds", "prose", "resolving_call"]
 
 #: The columns of the terminal that somebody has at three in the morning.
 _WIDTH = 80
@@ -43,7 +43,7 @@ def in_seconds(seconds: float) -> str:
     return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:,.0f} s"
 
 
-def resolving(key: str, namespace: str = "") -> str:
+def resolving_call(key: str, namespace: str = "") -> str:
     """Returns the operator's call that ends an unknown effect, to be copied.
 
     Args:

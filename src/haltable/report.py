@@ -16,11 +16,13 @@ import attrs
 
 from haltable.errors import HaltableError, ResultNotStored, in_words
 from haltable.model import Status
-from haltable.prose import filled, in_seconds, prose
+from haltable.prose import filled, in_seconds, prose, resolving_call
 
 __all__ = ["LoopGaveUp", "LoopHalted", "LoopStopped", "LoopTripped", "Report"]
 
 R_co = TypeVar("R_co", covariant=True)
+#: So many unknown effects are named in a receipt, and so many calls resolve the first of them.
+_NAMED, _RESOLVED = 5, 3
 
 
 @attrs.frozen(eq=False)
@@ -49,6 +51,9 @@ class Report(Generic[R_co]):
         last_error: the newest failure in words, also one of an earlier run.
         result_lost: why there is no stored result although the run succeeded.
         extension: starts that operators added to the cap.
+        unknown_effects: keys of the effects that this run called and of which
+            nobody knows whether they have happened, the newest last.
+        namespace: the one of these keys.
     """
 
     status: Status
@@ -72,6 +77,8 @@ class Report(Generic[R_co]):
     last_error: str | None = None
     result_lost: str | None = None
     extension: int = 0
+    unknown_effects: tuple[str, ...] = ()
+    namespace: str = ""
 
     @property
     def ok(self) -> bool:
@@ -106,6 +113,7 @@ class Report(Generic[R_co]):
         plain["status"] = self.status.value
         plain["error"] = None if self.error is None else in_words(self.error)
         plain["warnings"] = list(self.warnings)
+        plain["unknown_effects"] = list(self.unknown_effects)
         plain["limits"] = {name: value for name, value in self.limits if value}
         plain["ok"] = self.ok
         return plain
@@ -203,6 +211,8 @@ def receipt(report: Report[Any]) -> str:
         lines += prose("  last error ", report.last_error)
     if report.result_lost is not None:
         lines += prose("  no result: ", report.result_lost)
+    if report.unknown_effects:
+        lines += filled("  unknown effects ", _named(report.unknown_effects), ", ")
     for warning in report.warnings:
         lines += prose("  warning: ", warning)
     if report.pending is not None:
@@ -234,14 +244,21 @@ def _counts(report: Report[Any], limits: dict[str, str]) -> list[str]:
 
 
 def _next(report: Report[Any]) -> list[str]:
+    first = ["ops = Operator(store)"]
+    resolving = [
+        resolving_call(key, report.namespace) for key in report.unknown_effects[:_RESOLVED]
+    ]
     if report.status is Status.SUCCEEDED:
+        if resolving:
+            return [*first, *resolving]
         return ["nothing to do" if report.ran else "nothing to do, it was done already"]
     if report.key is None:
         if not report.breaker:
             return ["wait for its end"]
-        return ["see to the cause and run it again; without a key nothing is kept"]
+        again = "see to the cause and run it again; without a key nothing is kept"
+        return [*first, *resolving, again] if resolving else [again]
     key = repr(report.key)
-    calls = ["ops = Operator(store)", f"ops.show({key})"]
+    calls = [*first, f"ops.show({key})", *resolving]
     if report.status.terminal:
         calls.append(f"ops.reset({key}, by=..., why=...)")
         if report.breaker == "IterationCap" and report.status is Status.TRIPPED:
@@ -249,12 +266,19 @@ def _next(report: Report[Any]) -> list[str]:
     elif not report.breaker:
         calls.append(f"ops.stop({key}, by=..., why=...)")
     elif report.retry_after:
-        return [f"run it again, not before {in_seconds(report.retry_after)} have passed"]
+        later = f"run it again, not before {in_seconds(report.retry_after)} have passed"
+        return [*first, *resolving, later] if resolving else [later]
     elif report.breaker == "store":
         calls.insert(0, "mend the store and run it again")
     else:
         calls.insert(0, "run it again")
     return calls
+
+
+def _named(keys: tuple[str, ...]) -> list[str]:
+    """Returns the first of many keys, and how many more there are."""
+    more = len(keys) - _NAMED
+    return [*keys[:_NAMED], f"{more} more"] if more > 0 else [*keys]
 
 
 def _short(value: object) -> str:

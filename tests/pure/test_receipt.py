@@ -139,3 +139,58 @@ def test_a_call_is_never_broken():
 
     assert lines[:2] == [f"TRIPPED  {key}", "        " + TRIPPED.breaker + ": " + TRIPPED.reason]
     assert f"        ops.reset({key!r}, by=..., why=...)" in lines
+
+
+# Unknown effects -----------------------------------------------------------------------------
+
+AGAIN = "see to the cause and run it again; without a key nothing is kept"
+FIRST = "ops = Operator(store)"
+RESOLVE = "ops.resolve('charge:7', 'done' | 'failed' | 'free', by=..., why=...)"
+
+
+def test_unknown_effects_are_named():
+    """Each has its name and the very call that ends it, before the key is started over."""
+    lines = shown(unknown_effects=("charge:7",))
+
+    assert lines[4:] == [
+        "  unknown effects charge:7",
+        "  next: ops = Operator(store) · ops.show('report-42')",
+        f"        {RESOLVE}",
+        "        ops.reset('report-42', by=..., why=...)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "following"),
+    [
+        ({"status": Status.SUCCEEDED}, f"{FIRST}\n        {RESOLVE}"),
+        (
+            {"key": None},
+            f"{FIRST}\n        {RESOLVE}\n        {AGAIN}",
+        ),
+        (
+            {**OPEN, "retry_after": 30.0},
+            f"{FIRST}\n        {RESOLVE}\n        run it again, not before 30 s have passed",
+        ),
+        (OPEN, f"run it again · {OPS}\n        {RESOLVE}"),
+        (
+            {"namespace": "the shop"},
+            f"{OPS}\n        {RESOLVE[:-1]}, namespace='the shop')\n        {RESET}",
+        ),
+    ],
+)
+def test_what_to_do_about_them(changes, following):
+    """However a run ended, also well, what it left in doubt is not nothing to do."""
+    found = {"breaker": "CostCap", "unknown_effects": ("charge:7",), **changes}
+
+    assert str(attrs.evolve(TRIPPED, **found)).split("  next: ")[1] == following
+
+
+def test_many_unknown_effects_are_counted():
+    """A receipt stays one: it names some, counts the others, and shows the first calls."""
+    lines = shown(unknown_effects=tuple(f"charge:{number}" for number in range(5)))
+    more = shown(unknown_effects=tuple(f"charge:{number}" for number in range(1000)))
+
+    assert lines[4] == "  unknown effects charge:0, charge:1, charge:2, charge:3, charge:4"
+    assert more[4] == lines[4] + ", 995 more"
+    assert sum("ops.resolve" in line for line in more) == 3

@@ -175,6 +175,7 @@ def test_it_can_be_told_as_plain_values():
         limits=(("starts", "3"), ("failures", ""), ("row", "3")),
         warnings=("half is spent",),
         extension=2,
+        unknown_effects=("charge:7",),
     ).to_dict()
 
     assert json.loads(json.dumps(plain)) == plain
@@ -185,6 +186,7 @@ def test_it_can_be_told_as_plain_values():
         ["half is spent"],
     )
     assert (plain["result"], plain["extension"]) == ({"pages": 3}, 2)
+    assert plain["unknown_effects"] == ["charge:7"]
 
 
 def test_no_error_is_none_as_plain_values():
