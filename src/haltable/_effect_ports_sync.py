@@ -84,10 +84,10 @@ def sheltered(call: EffectCall) -> AbstractContextManager[object]:
 
 @contextlib.contextmanager
 def alive(call: EffectCall, renew: Callable[[EffectCall], None]) -> Generator[None]:
-    """Lets others know that this call is alive, and has its lease renewed."""
-    if call.policy.transactional:
-        yield
-        return
+    """Lets others know that this call is alive, and has its lease renewed.
+
+    A lease in the host's own transaction needs no renewal: nobody else sees it.
+    """
 
     def look() -> None:
         try:
@@ -97,7 +97,7 @@ def alive(call: EffectCall, renew: Callable[[EffectCall], None]) -> Generator[No
 
     call.closed = False
     token = call.owner.token
-    _watch.shared.add(token, look)
+    _watch.shared.add(token, None if call.policy.transactional else look)
     try:
         yield
     finally:

@@ -165,12 +165,14 @@ def _note(call: EffectCall) -> None:
     if call.run is None or call.record is None:
         return
     state = call.record.state
+    # Claimed still, if the store did not take the end of what was carried out.
+    unknown = state is EffectState.UNKNOWN or (call.ran and state is EffectState.CLAIMED)
     call.run.note_effect(
         call.key,
         ran=call.ran,
         replayed=state.finished and not call.ran,
-        # Claimed still, if the store did not take the end of what was carried out.
-        unknown=state is EffectState.UNKNOWN or (call.ran and state is EffectState.CLAIMED),
+        # In the host's own transaction only its commit would make it so.
+        unknown=unknown and not call.policy.transactional,
     )
 
 

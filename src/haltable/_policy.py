@@ -82,7 +82,13 @@ def check_breakers(breakers: tuple[object, ...]) -> None:
 
 
 def check_key(key: object, store: object) -> None:
-    """Checks a loop's key, and that it has a store."""
+    """Checks a loop's key, and that it has a store that keeps charges."""
+    if getattr(store, "transactional", False):
+        raise ConfigurationError(
+            f"store={store!r}: a rollback of your transaction would give charged starts back; "
+            "give the loop a store of its own, and this one to "
+            "IdempotencyGuard(store=..., transactional=True)"
+        )
     if key is None or callable(key):
         if key is not None and store is None:
             raise ConfigurationError("key= needs a store= to keep its counts in")

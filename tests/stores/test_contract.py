@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import Literal
 
 import pytest
 
-from haltable.stores import Durability, MemoryStore, SQLiteStore
+from haltable.stores import Durability, MemoryStore, SQLiteStore, SQLiteTransaction
 from haltable.testing.store_contract import StoreContract
 
 
@@ -80,3 +81,23 @@ class Iterated:
 class TestAStoreWhoseScansAreIterators(StoreContract):
     async def make_store(self):
         return Iterated()
+
+
+class TestSQLiteTransaction(StoreContract):
+    @pytest.fixture(autouse=True)
+    def _file(self, tmp_path):
+        self.path = tmp_path / "shop.db"
+
+    def make_store(self):
+        # Shared by threads, as the races want it; a host's own connection need not be.
+        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        connection.execute("BEGIN IMMEDIATE")
+        store = SQLiteTransaction(connection)
+        store.create()
+        return store
+
+    def close_store(self, store):
+        store._connection.close()
+
+    def another_handle(self, store):
+        return SQLiteTransaction(store._connection)

@@ -4,13 +4,22 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 
 import haltable.stores
-from haltable.stores import AsyncStore, Durability, MemoryStore, SQLiteStore, Store
+from haltable.stores import (
+    AsyncStore,
+    Durability,
+    MemoryStore,
+    SQLiteStore,
+    SQLiteTransaction,
+    Store,
+)
 
 
 def loaded_by(code):
@@ -56,6 +65,22 @@ def test_what_the_stores_say_of_themselves(tmp_path):
         assert repr(memory) == "<MemoryStore: 1 keys>"
         assert repr(machine) == f"<SQLiteStore: {str(path)!r}, survives the machine>"
     assert AsyncStore.__name__ in haltable.stores.__all__
+
+
+def test_what_a_store_in_a_transaction_says_of_itself(tmp_path):
+    """It says that it is one, where it lies, and that it lasts no longer than its database."""
+    path = tmp_path / "shop.db"
+    with closing(sqlite3.connect(path)) as disk, closing(sqlite3.connect(":memory:")) as memory:
+        stores = [SQLiteTransaction(disk), SQLiteTransaction(memory)]
+
+        assert all(isinstance(store, Store) and store.transactional for store in stores)
+        assert [store.blocks for store in stores] == [True, True]
+        assert [store.durability for store in stores] == [Durability.PROCESS, Durability.NOTHING]
+        assert [repr(store) for store in stores] == [
+            f"<SQLiteTransaction: {str(path)!r}>",
+            "<SQLiteTransaction: ':memory:'>",
+        ]
+    assert not hasattr(MemoryStore(), "transactional")
 
 
 def test_the_setting_behind_each_durability(tmp_path):

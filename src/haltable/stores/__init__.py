@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     )
     from haltable.stores.memory import MemoryStore as MemoryStore
     from haltable.stores.sqlite import SQLiteStore as SQLiteStore
+    from haltable.stores.sqlite_transaction import SQLiteTransaction as SQLiteTransaction
 
 __all__ = [
     "AsyncStore",
@@ -28,6 +29,7 @@ __all__ = [
     "Entry",
     "MemoryStore",
     "SQLiteStore",
+    "SQLiteTransaction",
     "Store",
 ]
 
@@ -38,6 +40,7 @@ _HOMES = {
     "Entry": "haltable.store",
     "MemoryStore": "haltable.stores.memory",
     "SQLiteStore": "haltable.stores.sqlite",
+    "SQLiteTransaction": "haltable.stores.sqlite_transaction",
     "Store": "haltable.store",
 }
 

@@ -10,6 +10,7 @@ import sqlite3
 import time
 
 from haltable.stores._sqlite_faults import is_busy, refusal
+from haltable.stores._sqlite_rows import SCHEMA
 
 __all__ = ["prepare"]
 
@@ -18,16 +19,6 @@ _APPLICATION = 0x68616C74
 #: The number of the table's form, kept as SQLite's user_version.
 _FORM = 1
 _SECONDS_BETWEEN_TRIES = 0.01
-
-_TABLE = """
-CREATE TABLE IF NOT EXISTS haltable (
-    key TEXT PRIMARY KEY NOT NULL,
-    version INTEGER NOT NULL,
-    boot INTEGER NOT NULL,
-    written REAL NOT NULL,
-    value BLOB
-)
-"""
 
 
 def prepare(
@@ -83,7 +74,7 @@ def _marks(connection: sqlite3.Connection) -> tuple[int, int, int]:
 def _initialise(connection: sqlite3.Connection) -> None:
     # One transaction, so that a kill leaves an empty database or a whole one.
     connection.execute("BEGIN IMMEDIATE")
-    connection.execute(_TABLE)
+    connection.execute(SCHEMA)
     connection.execute(f"PRAGMA application_id={_APPLICATION}")
     connection.execute(f"PRAGMA user_version={_FORM}")
     connection.execute("COMMIT")

@@ -15,10 +15,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, cast
 
-from haltable.errors import ConfigurationError, StoreError
+from haltable.errors import ConfigurationError
 from haltable.store import Conflict, Durability, Entry
 from haltable.stores._boot_clock import BootClock
 from haltable.stores._sqlite_file import SQLiteFile
+from haltable.stores._sqlite_rows import DELETE, READ, entry_of, keyed_entry, paged
 
 __all__ = ["SQLiteStore"]
 
@@ -27,9 +28,6 @@ _SYNCHRONOUS = {
     "machine": (Durability.MACHINE, "FULL"),
 }
 
-# A deleted key stays as a row without a value: its version goes on from there.
-# No RETURNING: the SQLite of a long-lived system may be older than that.
-_READ = "SELECT value, version, boot, written FROM haltable WHERE key = ?"
 _REPLACE = (
     "UPDATE haltable SET value = ?, version = version + 1, boot = ?, written = ?"
     " WHERE key = ? AND version = ? AND value IS NOT NULL"
@@ -41,19 +39,6 @@ _CREATE = (
 _REVIVE = (
     "UPDATE haltable SET value = ?, version = version + 1, boot = ?, written = ?"
     " WHERE key = ? AND version = ? AND value IS NULL"
-)
-_DELETE = (
-    "UPDATE haltable SET value = NULL, boot = ?, written = ?"
-    " WHERE key = ? AND version = ? AND value IS NOT NULL"
-)
-# Keys that share a prefix lie together, in the order of their bytes.
-_FIRST_PAGE = (
-    "SELECT key, value, version, boot, written FROM haltable"
-    " WHERE key >= ? AND value IS NOT NULL ORDER BY key LIMIT 64"
-)
-_NEXT_PAGE = (
-    "SELECT key, value, version, boot, written FROM haltable"
-    " WHERE key > ? AND value IS NOT NULL ORDER BY key LIMIT 64"
 )
 
 
@@ -192,13 +177,7 @@ class SQLiteStore:
         Raises:
             StoreError: the file cannot be read.
         """
-        page, start = _FIRST_PAGE, prefix
-        while rows := self._rows(page, start):
-            for start, entry in map(self._keyed, rows):  # The next page starts at the last key.
-                if not start.startswith(prefix):
-                    return
-                yield start, entry
-            page = _NEXT_PAGE
+        return paged(self._rows, self._keyed, prefix)
 
     def delete(self, key: str, *, expected: int) -> bool:
         """Removes the key if it is at version ``expected``; returns whether it did.
@@ -212,7 +191,7 @@ class SQLiteStore:
             now = self._now()
             connection = file.connection(now)
             try:
-                return bool(connection.execute(_DELETE, (self._boot, now, key, expected)).rowcount)
+                return bool(connection.execute(DELETE, (self._boot, now, key, expected)).rowcount)
             except Exception as error:
                 raise file.failure(f"delete {key!r}", error, writes=True) from error
 
@@ -221,7 +200,7 @@ class SQLiteStore:
         written = self._now()
         if connection.execute(_CREATE, (value, self._boot, written, key)).rowcount:
             return 1
-        row = connection.execute(_READ, (key,)).fetchone()
+        row = connection.execute(READ, (key,)).fetchone()
         if row is None or row[0] is not None:
             return 0
         # It was deleted.  Whoever writes it first from here on wins, and only one can.
@@ -231,10 +210,10 @@ class SQLiteStore:
 
     def _current(self, connection: sqlite3.Connection, key: str) -> Entry | None:
         try:
-            row = connection.execute(_READ, (key,)).fetchone()
+            row = connection.execute(READ, (key,)).fetchone()
         except Exception as error:
             raise self._file.failure(f"read {key!r}", error, writes=False) from error
-        return None if row is None or row[0] is None else self._entry(key, row)
+        return None if row is None or row[0] is None else entry_of(self.path, key, row, self._clock)
 
     def _rows(self, page: str, start: str) -> list[tuple[Any, ...]]:
         file = self._file
@@ -245,26 +224,8 @@ class SQLiteStore:
             except Exception as error:
                 raise file.failure(f"scan from {start!r}", error, writes=False) from error
 
-    def _keyed(self, row: tuple[Any, ...]) -> tuple[str, Entry]:
-        key, *rest = row
-        if not isinstance(key, str):
-            raise self._damaged(key)
-        return key, self._entry(key, rest)
-
-    def _entry(self, key: str, row: Sequence[Any]) -> Entry:
-        value, version, boot, written = row
-        if not (
-            isinstance(value, bytes)
-            and isinstance(version, int)
-            and isinstance(boot, int)
-            and isinstance(written, float)
-        ):
-            raise self._damaged(key)
-        return Entry(value, version, self._clock.age(written, boot))
-
-    def _damaged(self, key: object) -> StoreError:
-        message = f"SQLite database {self.path!r} is damaged: the row of {key!r} makes no sense"
-        return StoreError(message, outcome="refused")
+    def _keyed(self, row: Sequence[Any]) -> tuple[str, Entry]:
+        return keyed_entry(self.path, row, self._clock)
 
 
 def _checked_path(path: object) -> str:
