@@ -12,9 +12,14 @@ import haltable
 from haltable import errors
 from haltable.errors import (
     ConfigurationError,
+    EffectFailed,
+    EffectHeld,
     HaltableError,
+    LeaseLost,
     LoopBusy,
     LoopInterrupt,
+    OutcomeUnknown,
+    PayloadMismatch,
     RecordError,
     ResultNotStored,
     StoreError,
@@ -92,6 +97,54 @@ def test_a_busy_key_says_who_holds_it():
     assert str(busy) == (
         "'report-42' is being run by process 7; its lease has 12 s left unless it is renewed"
     )
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            PayloadMismatch("charge:7", "another payload"),
+            (
+                "effect 'charge:7' was called before with another payload; "
+                "one key names one effect: give this one another key"
+            ),
+        ),
+        (
+            EffectHeld("charge:7", "process 7", 12.4),
+            (
+                "effect 'charge:7' is being carried out by process 7; "
+                "its lease has 12 s left unless it is renewed"
+            ),
+        ),
+        (
+            EffectFailed("charge:7", "bank.Declined", "no funds", "[402]"),
+            "effect 'charge:7' failed for good: bank.Declined: no funds",
+        ),
+        (
+            OutcomeUnknown("charge:7", "its owner is dead"),
+            (
+                "nobody knows whether effect 'charge:7' has happened: its owner is dead; look "
+                """outside, then ops.resolve('charge:7', "done" | "failed" | "free", by=..., why=...), """
+                "or give the guard reconcile="
+            ),
+        ),
+        (
+            LeaseLost("charge:7", {"receipt": 1}, "done, done by ana: seen", "a receipt"),
+            (
+                "effect 'charge:7' was carried out here and returned {'receipt': 1}, but meanwhile "
+                "its claim was decided without it: done, done by ana: seen"
+            ),
+        ),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_an_error_of_an_effect_says_what_to_know(error, words, route):
+    """It names the effect and what came of it, here and in the process that it travels to."""
+    found = again(error, route)
+
+    assert (type(found), str(found)) == (type(error), words)
+    assert vars(found) == vars(error)
 
 
 def test_an_interrupt_leaves_its_run_behind():
