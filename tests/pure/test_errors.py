@@ -125,8 +125,8 @@ def test_a_busy_key_says_who_holds_it():
             OutcomeUnknown("charge:7", "its owner is dead"),
             (
                 "nobody knows whether effect 'charge:7' has happened: its owner is dead; look "
-                "outside, then ops.resolve('charge:7', 'done' | 'failed' | 'free', by=..., why=...), "
-                "or give the guard reconcile="
+                "outside, then ops.resolve('charge:7', 'done' | 'failed' | 'free', by=..., "
+                "why=...), or give the guard reconcile="
             ),
         ),
         (
