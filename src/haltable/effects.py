@@ -25,7 +25,6 @@ __all__ = [
     "Semantics",
     "Verdict",
     "claim",
-    "claims",
 ]
 
 #: What happens to an effect whose owner went away: nothing, or another attempt.

@@ -40,6 +40,7 @@ PUBLIC = {
     "haltable",
     "haltable.bodies",
     "haltable.conditions",
+    "haltable.effects",
     "haltable.evidence",
     "haltable.stores",
     "haltable.testing",
