@@ -39,8 +39,8 @@ class SQLiteTransaction:
     The host's rows and the effect's record are committed together or not at
     all, which is the one case in which an effect on the host's own database
     happens exactly once.  If the host rolls back, the record is gone with the
-    rows, as if the effect had never been called; what the effect did outside
-    the database stays done.
+    rows, as if the effect had never been called: the next call runs it again,
+    and what it did outside the database stays done and is done once more.
 
     Use it where the connection is used, and begin with ``BEGIN IMMEDIATE``, so
     that two hosts wait for each other instead of failing.  Give it to
