@@ -207,7 +207,8 @@ def receipt(report: Report[Any]) -> str:
         lines += prose("  newest evidence ", report.evidence)
     elif "stall" in limits and not report.ok:
         lines.append(f"  no new evidence yet (limit {limits['stall']} s)")
-    if report.last_error is not None:
+    # What ended the loop as fatal is its reason, and is told once.
+    if report.last_error is not None and not report.last_error.startswith(f"{report.reason}, "):
         lines += prose("  last error ", report.last_error)
     if report.result_lost is not None:
         lines += prose("  no result: ", report.result_lost)

@@ -132,6 +132,16 @@ def test_a_receipt_fits_a_terminal():
     assert lines[8].endswith("...")
 
 
+def test_a_fatal_error_is_told_once():
+    """What ended the loop at once is its reason, and is not said again as its last error."""
+    fatal = {"status": Status.GAVE_UP, "breaker": "fatal", "reason": "OSError: account closed"}
+    told = shown(**fatal, last_error="OSError: account closed, iteration 12")
+    another = shown(**fatal, last_error="OSError: account closed for good, iteration 12")
+
+    assert [line for line in told if "last error" in line] == []
+    assert "  last error OSError: account closed for good, iteration 12" in another
+
+
 def test_a_call_is_never_broken():
     """A call with a long key runs over rather than being cut in two."""
     key = "customer/" + "9" * 70
