@@ -1,30 +1,31 @@
 # SPDX-License-Identifier: MIT
-"""The main job: a daemon that polls a folder of task files and runs each task's command.
+"""The main job: a daemon that polls a folder of task files, and charges for each task once.
 
 ``python orchestrator.py FOLDER`` is the daemon, over a folder of your own.
-Without a folder it lays one out, has the daemon work on it in three processes
+Without a folder it lays one out, has the daemon work on it in four processes
 one after the other, and checks what it claims.
 """
 
-from __future__ import annotations
-
+import contextlib
 import json
 import logging
-import os
 import sys
 import tempfile
 from pathlib import Path
+from subprocess import check_output
 
 import attrs
 
 from haltable import (
     Deadline,
     ExitCondition,
+    IdempotencyGuard,
+    Iteration,
     IterationCap,
     Loop,
     LoopBusy,
     Operator,
-    Report,
+    OutcomeUnknown,
     SQLiteStore,
     StallDetector,
 )
@@ -40,60 +41,67 @@ class Task:
     """What a task file, tasks/<name>.json, says."""
 
     name: str
-    command: list[str]
+    charge: list[str]  # The command that charges the customer, and prints a receipt.
+    command: list[str]  # Makes one try; is handed the receipt.
     evidence: str  # A glob over what the command makes.
     produces: str  # The file that is there when the task is done.
 
-    @classmethod
-    def read(cls, file: Path) -> Task:
-        """Reads a task file."""
-        return cls(file.stem, **json.loads(file.read_text()))
-
     def loop(self, store: SQLiteStore) -> Loop:
-        """Returns the task's loop: a success, limits, and its name in the store."""
-        return Loop(
+        """Returns the task's loop: a success, limits, one charge, and its name in the store."""
+        breakers = [
             IterationCap(20, max_consecutive_failures=3),
             StallDetector(after=2, evidence=Files(self.evidence)),
+            IdempotencyGuard(),
             ExitCondition(success=file_exists(self.produces)),
-            key=self.name,
-            store=store,
-            delay=0.25,
-            lease=5,
-        )
+        ]
+        # What nobody knows is a question to a person: another try would not tell.
+        return Loop(*breakers, key=self.name, store=store, delay=0.3, lease=5, fatal=OutcomeUnknown)
+
+    def attempt(self, iteration: Iteration) -> Completed:
+        """Makes one try, for which the customer is charged unless that was done before."""
+        receipt = iteration.once(f"charge:{self.name}", check_output, self.charge, text=True)
+        return Command([*self.command, receipt.strip()])(iteration)
 
 
-def serve() -> dict[str, Report[Completed]]:
+def serve() -> None:
     """Polls the task files of the current folder until each of them has ended."""
-    ended: dict[str, Report[Completed]] = {}
-    tasks = Path("tasks")
-    all_ended = ExitCondition(success=lambda: len(ended) == len(list(tasks.glob("*.json"))))
+    tasks, ended = Path("tasks"), set[Path]()
+    all_ended = ExitCondition(success=lambda: ended >= {*tasks.glob("*.json")})
     with SQLiteStore("loops.db") as store:
         for _ in Loop(Deadline(total=60), all_ended, delay=0.05):
-            for task in map(Task.read, sorted(tasks.glob("*.json"))):
-                try:
-                    report = task.loop(store).step(Command(task.command))
-                except LoopBusy:  # Another daemon is at it.
-                    continue
-                if report.status.terminal:
-                    ended.setdefault(task.name, report)
-    return ended
+            for file in sorted({*tasks.glob("*.json")} - ended):
+                task = Task(file.stem, **json.loads(file.read_text()))
+                with contextlib.suppress(LoopBusy):  # Another daemon is at it.
+                    report = task.loop(store).step(task.attempt)
+                    if report.status.terminal:
+                        ended.add(file)
+                        print(report)
 
 
-# -- The demonstration: four tasks, three processes, and a look at what happened -------
+# -- The demonstration: five tasks, four processes, and a look at what happened --------
 
-#: What each task does, after it has noted the try; three of the four are trouble.
+#: What each task does, after it has noted the try; three of the five are trouble.
 JOBS = {
     "archive": "exit 1",
     "crawl": 'echo "progress: $((HALTABLE_STARTS * 10)) %" > status/crawl',
-    "invoice": '[ $HALTABLE_STARTS = 2 ] && kill -9 $PPID; echo "invoice.pdf: not found"; exit 1',
+    "invoice": '[ $HALTABLE_STARTS = 1 ] && kill -9 $PPID; echo "invoice.pdf: not found"; exit 1',
     "letters": 'echo "Dear customer," > out/letters-$HALTABLE_STARTS',
+    "shoes": 'echo "paid, $1" > out/shoes-3',
 }
-#: What became of them: tries (None: as often as the clock allowed), status, and why.
+#: The provider charges as often as he is asked to, and notes each time.  Whoever asks him to
+#: charge for the shoes is killed when that is noted, before hearing of it.
+PROVIDER = """
+echo "$1" >> provider.txt
+[ "$1" = shoes ] && kill -9 $PPID
+echo "receipt $(grep -c . provider.txt)"
+"""
+#: What became of them: tries (None: as often as the clock allowed), charges, status, and why.
 CLAIMS = {
-    "archive": (0, "succeeded", "it was done already"),
-    "crawl": (None, "tripped", "its status claimed progress, nothing was produced"),
-    "invoice": (3, "tripped", "broken: three tries in all, one of them a kill -9"),
-    "letters": (3, "succeeded", "a good task: three letters, then done"),
+    "archive": (0, 0, "succeeded", "it was done already"),
+    "crawl": (None, 1, "tripped", "it claimed progress and produced nothing"),
+    "invoice": (3, 1, "tripped", "broken: three tries, one a kill -9"),
+    "letters": (3, 1, "succeeded", "a good task: three letters, then done"),
+    "shoes": (1, 1, "succeeded", "killed in the gap, charged once"),
 }
 
 
@@ -101,9 +109,12 @@ def lay_out() -> None:
     """Writes the task files and what they need into the current folder."""
     for folder in ("jobs", "out", "status", "tasks", "tries"):
         Path(folder).mkdir()
+    Path("provider.sh").write_text(PROVIDER)
+    Path("provider.txt").touch()
     for name, job in JOBS.items():
         Path(f"jobs/{name}.sh").write_text(f"echo $HALTABLE_STARTS >> tries/{name}\n{job}\n")
         task = {
+            "charge": ["sh", "provider.sh", name],
             "command": ["sh", f"jobs/{name}.sh"],
             "evidence": f"out/{name}-*",
             "produces": f"out/{name}-3",
@@ -129,6 +140,11 @@ def tries() -> dict[str, int]:
     }
 
 
+def charges() -> list[str]:
+    """Returns what the provider has charged for, as he himself has noted it."""
+    return Path("provider.txt").read_text().split()
+
+
 def claim(words: str, *, holds: bool) -> None:
     """Prints what the demonstration claims, and ends it if that is not so."""
     if not holds:
@@ -136,38 +152,71 @@ def claim(words: str, *, holds: bool) -> None:
     print(words)
 
 
+def resolve() -> None:
+    """Does what the operator does whom the receipt has called."""
+    with SQLiteStore("loops.db", create=False) as store:
+        ops = Operator(store)
+        (effect,) = ops.effects("unknown")
+        receipt = f"receipt {charges().index('shoes') + 1}"
+        claim(
+            "The operator looks at the provider's list, finds shoes in it, and says so:",
+            holds=effect.key == "charge:shoes",
+        )
+        ops.resolve(effect.key, "done", result=receipt, by="ana", why="seen")
+        print(f"  ops.resolve({effect.key!r}, 'done', result={receipt!r}, by='ana', why='seen')")
+        ops.reset("shoes", by="ana", why="paid")
+        print("  ops.reset('shoes', by='ana', why='paid')")
+
+
 def demonstrate() -> None:
     """Shows the daemon at work and checks what is said of it."""
     lay_out()
+    print("Five tasks, each to be charged for once, however often it is tried:")
     first = daemon()
-    claim(f"{first.text.strip()} was killed (-9) in invoice's second try", holds=first.signal == 9)
-    second = daemon()
-    who, receipts = second.text.split("\n", 1)
-    claim(f"{who} went on and ended by itself:\n{receipts}", holds=second.status == 0)
-    before, third = tries(), daemon()
-    who, _ = third.text.split("\n", 1)
-    claim(f"{who} found all ended and ran nothing", holds=third.status == 0 and tries() == before)
-    print("Tries, as counted by the tasks themselves:")
+    so = first.signal == 9 and tries()["invoice"] == 1
+    claim("daemon 1 was killed (-9) by invoice, in its first try", holds=so)
+    second, charged = daemon(), charges()
+    so = second.signal == 9 and charged.count("shoes") == 1
+    claim("daemon 2 was killed (-9) between the charge for shoes and its record", holds=so)
+    third = daemon()
+    *others, shoes = sorted(receipts(third.text), key=lambda text: "unknown effects" in text)
+    so = third.status == 0 and charges() == charged and "unknown effects charge:shoes" in shoes
+    claim("daemon 3 went on, charged nobody again, and ended by itself:", holds=so)
+    print(*(text.splitlines()[0] for text in others), shoes, sep="\n")
+    resolve()
+    tried, fourth = tries(), daemon()
+    so = fourth.status == 0 and charges() == charged and tries() == {**tried, "shoes": 1}
+    so = so and Path("out/shoes-3").read_text() == "paid, receipt 4\n"
+    claim("daemon 4 ended shoes with that receipt, charged nobody, ran nothing else", holds=so)
+    summarise()
+
+
+def receipts(text: str) -> list[str]:
+    """Returns the receipts that a daemon has printed: each begins at the left margin."""
+    return [text.replace("\0", "\n ") for text in text.strip().replace("\n ", "\0").split("\n")]
+
+
+def summarise() -> None:
+    """Holds what everybody has counted against each other."""
+    print("Tries as the tasks counted them, charges as the provider did:")
     with SQLiteStore("loops.db", create=False) as store:
         for state in Operator(store).list():
-            expected, status, why = CLAIMS[state.key]
-            count = before[state.key]
-            exact = state.starts == count and expected in {None, count}
-            words = f"  {state.key:8} {count}  {status}: {why}"
+            expected, paid, status, why = CLAIMS[state.key]
+            count, bills = tries()[state.key], charges().count(state.key)
+            exact = state.starts == count and expected in {None, count} and bills == paid
+            words = f"  {state.key:8}tries {count:2}, charges {bills}  {status}: {why}"
             claim(words, holds=exact and state.status == status)
 
 
 def main() -> None:
     """Serves the folder that is given; demonstrates without one."""
     if len(sys.argv) == 1:
-        with tempfile.TemporaryDirectory() as folder:
-            os.chdir(folder)
+        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
             demonstrate()
     else:
-        os.chdir(sys.argv[1])
-        logging.basicConfig(filename="daemon.log")
-        print(f"daemon {os.getpid()}", flush=True)
-        print(*serve().values(), sep="\n")
+        with contextlib.chdir(sys.argv[1]):
+            logging.basicConfig(filename="daemon.log")
+            serve()
 
 
 if __name__ == "__main__":
