@@ -31,6 +31,7 @@ from haltable.effect_records import (
 )
 from haltable.effects import Claim, Happened, Semantics
 from haltable.errors import (
+    ConfigurationError,
     EffectFailed,
     LeaseLost,
     OutcomeUnknown,
@@ -146,6 +147,20 @@ class EffectCall:
         if owner is None:
             self._owner = owner = new_owner()
         return owner
+
+    @property
+    def sync_store(self) -> Store:
+        """The store, for who cannot await one.
+
+        Raises:
+            ConfigurationError: if it is an async one.
+        """
+        if self.store is None:
+            raise ConfigurationError(
+                "the store of effects is async: await aonce(...) instead of once(...), "
+                "and ask an Operator instead of claimed(...)"
+            )
+        return self.store
 
     @property
     def key(self) -> str:

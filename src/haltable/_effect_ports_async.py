@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from typing import Any
@@ -23,7 +24,7 @@ from haltable._effect_ports_sync import is_dead, is_held_here, pace
 from haltable.effects import claims
 from haltable.errors import StoreError, in_words
 from haltable.sinks.log import log_watch_failure
-from haltable.store import Conflict, Entry, Store
+from haltable.store import Conflict, Entry
 
 __all__ = [
     "alive",
@@ -123,16 +124,18 @@ async def invoke(call: EffectCall) -> Any:
         claims.reset(token)
 
 
-async def ask(call: EffectCall) -> Any:
+async def ask(call: EffectCall, reconcile: Callable[..., Any]) -> Any:
     """Asks the reconciler."""
-    if call.policy.reconcile is None:
-        raise AssertionError("only a guard with a reconciler asks it")
-    return await _ports_async.settle(call.policy.reconcile(call.key, call.record))
+    return await _ports_async.settle(reconcile(call.key, call.record))
 
 
 async def rest(call: EffectCall, left: float) -> None:
     """Waits a little for somebody else's effect, or until the run around it is stopped."""
     seconds = pace(call, left)
+    if call.run is None and call.clock.virtual:
+        call.clock.wait(seconds, threading.Event())
+        await anyio.lowlevel.checkpoint()
+        return
     if call.run is None:
         await anyio.sleep(seconds)
         return
@@ -144,7 +147,7 @@ async def _read(call: EffectCall) -> Entry | None:
     twin, key = call.async_store, call.store_key
     if twin is not None:
         return await protected(lambda: twin.read(key), grace=call.policy.grace)
-    store = _store(call)
+    store = call.sync_store
     if not _blocks(call):
         return store.read(key)
     return await protected(hop(lambda: store.read(key)), grace=call.policy.grace)
@@ -155,7 +158,7 @@ async def _write(call: EffectCall, value: bytes, expected: int) -> Entry | Confl
     if twin is not None:
         act = functools.partial(twin.write, key, value, expected=expected)
         return await protected(act, grace=call.policy.grace)
-    store = _store(call)
+    store = call.sync_store
     if not _blocks(call):
         return store.write(key, value, expected=expected)
     send = functools.partial(store.write, key, value, expected=expected)
@@ -165,9 +168,3 @@ async def _write(call: EffectCall, value: bytes, expected: int) -> Entry | Confl
 def _blocks(call: EffectCall) -> bool:
     # The host's own connection belongs to the thread that opened its transaction.
     return bool(getattr(call.store, "blocks", True)) and not call.policy.transactional
-
-
-def _store(call: EffectCall) -> Store:
-    if call.store is None:
-        raise AssertionError("a call has a store")
-    return call.store

@@ -20,7 +20,7 @@ from haltable.effects import NothingHappened, claims
 from haltable.errors import StoreError, in_words
 from haltable.records import Owner
 from haltable.sinks.log import log_watch_failure
-from haltable.store import Conflict, Entry, Store
+from haltable.store import Conflict, Entry
 
 __all__ = [
     "alive",
@@ -42,8 +42,9 @@ FIRST_LOOK, LONGEST_LOOK = 0.005, 0.25
 
 def read(call: EffectCall) -> Entry | None:
     """Reads the effect's record; whatever goes wrong is a `StoreError`."""
+    store = call.sync_store
     try:
-        return _store(call).read(call.store_key)
+        return store.read(call.store_key)
     except StoreError:
         raise
     except Exception as error:
@@ -52,8 +53,9 @@ def read(call: EffectCall) -> Entry | None:
 
 def write(call: EffectCall, value: bytes, expected: int) -> Entry | Conflict:
     """Writes the effect's record; whatever goes wrong is a `StoreError`."""
+    store = call.sync_store
     try:
-        return _store(call).write(call.store_key, value, expected=expected)
+        return store.write(call.store_key, value, expected=expected)
     except StoreError:
         raise
     except Exception as error:
@@ -127,11 +129,9 @@ def invoke(call: EffectCall) -> Any:
     return value
 
 
-def ask(call: EffectCall) -> Any:
+def ask(call: EffectCall, reconcile: Callable[..., Any]) -> Any:
     """Asks the reconciler."""
-    if call.policy.reconcile is None:
-        raise AssertionError("only a guard with a reconciler asks it")
-    return _ports_sync.settle(call.policy.reconcile(call.key, call.record))
+    return _ports_sync.settle(reconcile(call.key, call.record))
 
 
 def rest(call: EffectCall, left: float) -> None:
@@ -154,9 +154,3 @@ def pace(call: EffectCall, left: float) -> float:
 
 #: Spreads those who wait for the same effect.
 _chance = random.random
-
-
-def _store(call: EffectCall) -> Store:
-    if call.store is None:
-        raise AssertionError("a synchronous call has a synchronous store")
-    return call.store

@@ -64,10 +64,7 @@ class LoopEffects:
     ) -> Any:
         """Carries out an effect of an iteration."""
         check_effect(key, fn, "once", awaited=False)
-        call = self._call(run, key, fn, given)
-        if call.store is None:
-            raise ConfigurationError("once(): the store is async; await iteration.aonce(...)")
-        return perform(call)
+        return perform(self._call(run, key, fn, given))
 
     async def aonce(
         self,

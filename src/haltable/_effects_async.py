@@ -96,15 +96,15 @@ async def withdraw(
     """Gives a claim back that may have been written; what goes wrong is noted on the error."""
     try:
         call.see(await ports.read(call))
+        await put(call, rewritten(back), of=_CLAIM)
     except StoreError as fault:
         error.add_note(f"effect {call.key!r} may be claimed: {in_words(fault)}")
-    else:
-        await note(call, error, back, of=_CLAIM)
 
 
 async def in_doubt(call: EffectCall, answer: InDoubt) -> tuple[bool, Any]:
     """Answers for an effect of which nobody knows whether it has happened."""
-    if call.policy.reconcile is None:
+    reconcile = call.policy.reconcile
+    if reconcile is None:
         if not answer.stored and not await put(call, lambda _: answer.record, of=()):
             return False, None
         raise call.unknown(answer.record)
@@ -114,7 +114,7 @@ async def in_doubt(call: EffectCall, answer: InDoubt) -> tuple[bool, Any]:
     why = answer.record.reason or "nobody was asked"
     if not await claim(call, lambda _: call.questioning(answer.record), call.doubting(why)):
         return False, None
-    verdict = await reconciled(call)
+    verdict = await reconciled(call, reconcile)
     if isinstance(verdict, Happened):
         kept = await put(call, rewritten(call.happened(verdict)), of=_CLAIM)
         return kept, call.value
@@ -128,25 +128,22 @@ async def in_doubt(call: EffectCall, answer: InDoubt) -> tuple[bool, Any]:
         why = verdict.why
     else:
         why = f"reconcile returned {verdict!r}, which is no verdict"
-    await undecided(call, why)
+    if not await put(call, rewritten(call.doubting(why)), of=_CLAIM):
+        return False, None
     raise call.unknown(call.record)
 
 
-async def reconciled(call: EffectCall) -> object:
+async def reconciled(call: EffectCall, reconcile: Callable[..., Any]) -> object:
     """Asks the reconciler under its claim; whatever it raises leaves the effect unknown."""
     try:
-        return await ports.ask(call)
+        return await ports.ask(call, reconcile)
     except BaseException as error:
         with ports.sheltered(call):
-            await undecided(call, f"reconcile raised {in_words(error)}")
+            why = f"reconcile raised {in_words(error)}"
+            await note(call, error, call.doubting(why), of=_CLAIM)
         if not isinstance(error, Exception):
             raise
         raise call.unknown(call.record) from error
-
-
-async def undecided(call: EffectCall, why: str) -> None:
-    """Gives a reconciler's claim back; the effect stays unknown."""
-    await put(call, rewritten(call.doubting(why)), of=_CLAIM)
 
 
 async def run(call: EffectCall) -> Any:

@@ -94,15 +94,15 @@ def withdraw(
     """Gives a claim back that may have been written; what goes wrong is noted on the error."""
     try:
         call.see(ports.read(call))
+        put(call, rewritten(back), of=_CLAIM)
     except StoreError as fault:
         error.add_note(f"effect {call.key!r} may be claimed: {in_words(fault)}")
-    else:
-        note(call, error, back, of=_CLAIM)
 
 
 def in_doubt(call: EffectCall, answer: InDoubt) -> tuple[bool, Any]:
     """Answers for an effect of which nobody knows whether it has happened."""
-    if call.policy.reconcile is None:
+    reconcile = call.policy.reconcile
+    if reconcile is None:
         if not answer.stored and not put(call, lambda _: answer.record, of=()):
             return False, None
         raise call.unknown(answer.record)
@@ -112,7 +112,7 @@ def in_doubt(call: EffectCall, answer: InDoubt) -> tuple[bool, Any]:
     why = answer.record.reason or "nobody was asked"
     if not claim(call, lambda _: call.questioning(answer.record), call.doubting(why)):
         return False, None
-    verdict = reconciled(call)
+    verdict = reconciled(call, reconcile)
     if isinstance(verdict, Happened):
         kept = put(call, rewritten(call.happened(verdict)), of=_CLAIM)
         return kept, call.value
@@ -126,25 +126,22 @@ def in_doubt(call: EffectCall, answer: InDoubt) -> tuple[bool, Any]:
         why = verdict.why
     else:
         why = f"reconcile returned {verdict!r}, which is no verdict"
-    undecided(call, why)
+    if not put(call, rewritten(call.doubting(why)), of=_CLAIM):
+        return False, None
     raise call.unknown(call.record)
 
 
-def reconciled(call: EffectCall) -> object:
+def reconciled(call: EffectCall, reconcile: Callable[..., Any]) -> object:
     """Asks the reconciler under its claim; whatever it raises leaves the effect unknown."""
     try:
-        return ports.ask(call)
+        return ports.ask(call, reconcile)
     except BaseException as error:
         with ports.sheltered(call):
-            undecided(call, f"reconcile raised {in_words(error)}")
+            why = f"reconcile raised {in_words(error)}"
+            note(call, error, call.doubting(why), of=_CLAIM)
         if not isinstance(error, Exception):
             raise
         raise call.unknown(call.record) from error
-
-
-def undecided(call: EffectCall, why: str) -> None:
-    """Gives a reconciler's claim back; the effect stays unknown."""
-    put(call, rewritten(call.doubting(why)), of=_CLAIM)
 
 
 def run(call: EffectCall) -> Any:

@@ -262,16 +262,11 @@ class IdempotencyGuard(Breaker):
         check_effect_key(key, "claimed")
         call = self._call(key, _nothing, ((), {}, None))
         call.request = attrs.evolve(call.request, fingerprint=None)
-        if call.store is None:
-            raise ConfigurationError("claimed(): the guard's store is async; ask an Operator")
         return not isinstance(look(call), Open)
 
     def _carry(self, key: str, fn: Callable[..., Any], given: Given) -> Any:
         check_effect(key, fn, "once", awaited=False)
-        call = self._call(key, functools.partial(fn, *given[0], **given[1]), given)
-        if call.store is None:
-            raise ConfigurationError("once(): the guard's store is async; await guard.aonce(...)")
-        return perform(call)
+        return perform(self._call(key, functools.partial(fn, *given[0], **given[1]), given))
 
     async def _acarry(self, key: str, fn: Callable[..., Any], given: Given) -> Any:
         check_effect(key, fn, "aonce", awaited=True)

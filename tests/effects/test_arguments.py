@@ -172,7 +172,7 @@ async def test_an_awaited_call_takes_a_plain_function():
 def test_an_async_store_needs_await(verb):
     """The verbs that cannot await say which one can."""
     guard = IdempotencyGuard(store=AsyncFaulty(None, 0))
-    with pytest.raises(ConfigurationError, match=rf"{verb}\(\): the guard's store is async"):
+    with pytest.raises(ConfigurationError, match=rf"is async: .* instead of {verb}\("):
         getattr(guard, verb)("k", *([print] if verb == "once" else []))
 
 
