@@ -201,3 +201,13 @@ def test_a_runs_own_interrupt_is_taken_out_of_groups():
 def test_an_exception_in_words(error, words):
     """An exception reads as its type and its text, without a stray colon."""
     assert in_words(error) == words
+
+
+def test_an_exception_whose_text_cannot_be_read():
+    """Anybody's own __str__ may raise anything: its type is told, and what it raised."""
+
+    class Mute(Exception):
+        def __str__(self):
+            raise LookupError("no text")
+
+    assert in_words(Mute()) == "Mute: its text cannot be read (LookupError)"
