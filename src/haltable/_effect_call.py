@@ -43,12 +43,10 @@ from haltable.payload import as_result
 from haltable.records import Owner
 from haltable.store import AsyncStore, Entry, Store
 
-__all__ = ["Change", "Draft", "EffectCall", "OnHeld", "Policy"]
+__all__ = ["Draft", "EffectCall", "OnHeld", "Policy"]
 
 #: What a call does while somebody else is at its effect.
 OnHeld: TypeAlias = Literal["raise", "wait", "skip"]
-#: A ledger function over the record that is there; None refuses to write.
-Change: TypeAlias = Callable[[EffectRecord | None], EffectRecord | None]
 _RECONCILER = "reconcile"
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from haltable import _effect_ports_async as ports, effect_ledger as ledger
-from haltable._effect_call import Change, EffectCall
+from haltable._effect_call import EffectCall
 from haltable.effect_ledger import Answer, Busy, Finished, InDoubt, Mismatch, Tenure
 from haltable.effect_records import EffectRecord
 from haltable.effects import DontKnow, EffectState, Happened, NotHappened, NothingHappened
@@ -73,21 +73,24 @@ async def attempt(call: EffectCall, answer: InDoubt | ledger.Open) -> tuple[bool
     """Claims the effect and runs it, or asks about it; False if somebody was quicker."""
     if isinstance(answer, InDoubt):
         return await in_doubt(call, answer)
-    if not await claim(call, lambda _: call.claiming(answer.record), ledger.released):
+    if not await claim(call, call.claiming(answer.record), ledger.released):
         return False, None
     return True, await run(call)
 
 
 async def claim(
-    call: EffectCall, change: Change, back: Callable[[EffectRecord], EffectRecord]
+    call: EffectCall, record: EffectRecord, back: Callable[[EffectRecord], EffectRecord]
 ) -> bool:
     """Claims an effect; what interrupts that leaves no claim of an effect that has not begun."""
     try:
-        return await put(call, change, of=())
+        claimed = await offer(call, record)
+        if claimed:
+            await ports.begin(call)
     except BaseException as error:
         with ports.sheltered(call):
             await withdraw(call, error, back)
         raise
+    return claimed
 
 
 async def withdraw(
@@ -96,7 +99,7 @@ async def withdraw(
     """Gives a claim back that may have been written; what goes wrong is noted on the error."""
     try:
         call.see(await ports.read(call))
-        await put(call, rewritten(back), of=_CLAIM)
+        await put(call, back, of=_CLAIM)
     except StoreError as fault:
         error.add_note(f"effect {call.key!r} may be claimed: {in_words(fault)}")
 
@@ -105,21 +108,21 @@ async def in_doubt(call: EffectCall, answer: InDoubt) -> tuple[bool, Any]:
     """Answers for an effect of which nobody knows whether it has happened."""
     reconcile = call.policy.reconcile
     if reconcile is None:
-        if not answer.stored and not await put(call, lambda _: answer.record, of=()):
+        if not answer.stored and not await offer(call, answer.record):
             return False, None
         raise call.unknown(answer.record)
     # Known before the record is taken over; only death on this host is proof.
     suspect = answer.record.owner
     dead = ports.is_dead(suspect)
     why = answer.record.reason or "nobody was asked"
-    if not await claim(call, lambda _: call.questioning(answer.record), call.doubting(why)):
+    if not await claim(call, call.questioning(answer.record), call.doubting(why)):
         return False, None
     verdict = await reconciled(call, reconcile)
     if isinstance(verdict, Happened):
-        kept = await put(call, rewritten(call.happened(verdict)), of=_CLAIM)
+        kept = await put(call, call.happened(verdict), of=_CLAIM)
         return kept, call.value
     if isinstance(verdict, NotHappened) and dead:
-        if not await put(call, call.claiming, of=_CLAIM):
+        if not await claim(call, call.claiming(call.record), ledger.released):
             return False, None
         return True, await run(call)
     if isinstance(verdict, NotHappened):
@@ -128,7 +131,7 @@ async def in_doubt(call: EffectCall, answer: InDoubt) -> tuple[bool, Any]:
         why = verdict.why
     else:
         why = f"reconcile returned {verdict!r}, which is no verdict"
-    if not await put(call, rewritten(call.doubting(why)), of=_CLAIM):
+    if not await put(call, call.doubting(why), of=_CLAIM):
         return False, None
     raise call.unknown(call.record)
 
@@ -149,13 +152,6 @@ async def reconciled(call: EffectCall, reconcile: Callable[..., Any]) -> object:
 async def run(call: EffectCall) -> Any:
     """Runs a claimed effect and records how it ended."""
     call.fence, call.claimed_at = call.version, call.clock.now()
-    try:
-        await ports.begin(call)
-    except BaseException as error:
-        # Cancelled between the claim and the effect, which has not begun.
-        with ports.sheltered(call):
-            await note(call, error, ledger.released, of=_OWN)
-        raise
     call.ran = True
     try:
         value = await ports.invoke(call)
@@ -169,7 +165,7 @@ async def run(call: EffectCall) -> Any:
 async def ended(call: EffectCall, value: Any) -> Any:
     """Records that an effect was done, and returns its result."""
     try:
-        kept = await put(call, rewritten(call.ending(value)), of=_OWN)
+        kept = await put(call, call.ending(value), of=_OWN)
     except StoreError as error:
         why = f"it was carried out, but the store did not take its end: {in_words(error)}"
         raise OutcomeUnknown(call.key, why, call.request.namespace) from error
@@ -200,47 +196,52 @@ async def note(
 ) -> None:
     """Writes beside an exception that goes on; what goes wrong is noted on it."""
     try:
-        if not await put(call, rewritten(change), of=of) and call.tenure is Tenure.LOST:
+        if not await put(call, change, of=of) and call.tenure is Tenure.LOST:
             error.add_note(f"effect {call.key!r} was decided meanwhile without this call")
     except StoreError as fault:
         error.add_note(f"the store did not take the end of effect {call.key!r}: {in_words(fault)}")
 
 
-def rewritten(change: Callable[[EffectRecord], EffectRecord]) -> Change:
-    """Returns a change of the record that is there."""
-    return lambda record: None if record is None else change(record)
-
-
-async def put(call: EffectCall, change: Change, *, of: tuple[Tenure, ...]) -> bool:
+async def put(
+    call: EffectCall,
+    change: Callable[[EffectRecord], EffectRecord],
+    *,
+    of: tuple[Tenure, ...],
+) -> bool:
     """Applies a change to the effect's record; False if the claim does not stand like that.
-
-    Without tenures it is a claim, which only applies to the record that was seen.
 
     Raises:
         StoreError: if the store failed, or it is unknown whether it wrote.
     """
     async with ports.locked(call):
         for _ in range(_STALE_READS):
-            if of and (call.closed or call.tenure not in of):
+            record = call.record
+            if record is None or call.closed or call.tenure not in of:
                 return False
-            record = change(call.record)
-            if record is None:
-                return False
-            moment = call.clock.now()
-            draft = call.draft(record)
-            reply = await send(call, draft.value, draft.expected)
-            if isinstance(reply, Entry):
-                call.accepted(draft, reply.version, moment)
+            if await replace(call, change(record)):
                 return True
-            found = reply.current
-            if found is None or found.version <= draft.expected:
-                # What came with the refusal may be older than the refusal itself.
-                found = await ports.read(call)
-            if call.compare(found, draft):
-                return True
-            if not of:
-                return False
     raise StoreError(f"effect {call.key!r}: the store refused {_STALE_READS} writes in a row")
+
+
+async def offer(call: EffectCall, record: EffectRecord) -> bool:
+    """Writes a record in place of the very one that was seen; False if somebody was quicker."""
+    async with ports.locked(call):
+        return await replace(call, record)
+
+
+async def replace(call: EffectCall, record: EffectRecord) -> bool:
+    """Writes a record, or takes in what the store holds instead of what was seen."""
+    moment = call.clock.now()
+    draft = call.draft(record)
+    reply = await send(call, draft.value, draft.expected)
+    if isinstance(reply, Entry):
+        call.accepted(draft, reply.version, moment)
+        return True
+    found = reply.current
+    if found is None or found.version <= draft.expected:
+        # What came with the refusal may be older than the refusal itself.
+        found = await ports.read(call)
+    return call.compare(found, draft)
 
 
 async def send(call: EffectCall, value: bytes, expected: int) -> Entry | Conflict:
@@ -260,8 +261,4 @@ async def renew(call: EffectCall) -> None:
         return
     if hold is not None and now - call.claimed_at >= hold:
         return
-    await put(
-        call,
-        rewritten(lambda record: ledger.renewed(record, lease=call.policy.lease)),
-        of=_CLAIM,
-    )
+    await put(call, lambda record: ledger.renewed(record, lease=call.policy.lease), of=_CLAIM)
