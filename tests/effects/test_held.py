@@ -142,20 +142,27 @@ def test_waiting_for_a_stranger_ends_with_the_lease(site, looked):
     assert site.record(KEY).state is EffectState.UNKNOWN
 
 
-def test_a_wait_is_a_wait_of_the_guards_clock():
+@pytest.mark.parametrize("backend", [None, "asyncio", "trio"])
+def test_a_wait_is_a_wait_of_the_guards_clock(backend):
     """It takes no real time on a virtual clock, and looks again with growing pauses."""
     clock = FakeClock()
     store = MemoryStore(clock=clock.now)
     guard = IdempotencyGuard(store=store, on_held="wait", clock=clock, lease=3600)
     slow = Slow()
+    call = functools.partial(guard.once, KEY, slow)
+    if backend is not None:
+        call = functools.partial(anyio.run, guard.aonce, KEY, awaited(slow), backend=backend)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(IdempotencyGuard(store=store, lease=60).once, KEY, slow)
         slow.begun.wait(LIMIT)
         with pytest.raises(OutcomeUnknown, match="lapsed"):
-            guard.once(KEY, lambda: "another")
+            call()
         slow.go_on.set()
 
     assert clock.now() >= 60
+    assert min(clock.waits) < 0.01
+    assert 0.1 < max(clock.waits) <= 0.25
+    assert slow.ran == 1
     assert first.result() == "receipt"
 
 
