@@ -17,15 +17,22 @@ from haltable import (
     Backoff,
     Breaker,
     Deadline,
+    EffectFailed,
+    EffectHeld,
     ExitCondition,
+    IdempotencyGuard,
     Iteration,
     IterationCap,
+    LeaseLost,
     Loop,
     LoopHalted,
     LoopTripped,
     MemoryStore,
     Operator,
+    OutcomeUnknown,
+    PayloadMismatch,
     Report,
+    ResultNotStored,
     Run,
     SQLiteStore,
     StallDetector,
@@ -38,6 +45,15 @@ from haltable import (
 )
 from haltable.bodies import Command
 from haltable.conditions import never, raised, returned
+from haltable.effects import (
+    Claim,
+    DontKnow,
+    Happened,
+    NotHappened,
+    NothingHappened,
+    Verdict,
+    claim,
+)
 from haltable.evidence import Files, Probe
 from haltable.stores import AsyncStore, Conflict, Durability, Entry, Store
 
@@ -304,6 +320,121 @@ async def decorated(client: Client) -> None:
         assert_type(reply, Reply)
     for row in client.rows("table"):
         assert_type(row, int)
+
+
+# Effects ------------------------------------------------------------------------
+
+
+def looked_up(key: str, record: object) -> Verdict:
+    """A reconciler."""
+    return Happened(key) if record else DontKnow("closed")
+
+
+def named_by_order(order: str, **_: object) -> str:
+    """A key made of a function's arguments."""
+    return f"charge:{order}"
+
+
+guard = IdempotencyGuard(
+    key=None,
+    store=MemoryStore(),
+    namespace="shop",
+    semantics="at_most_once",
+    lease=60,
+    reconcile=looked_up,
+    on_held="wait",
+    final=(PermissionError, KeyError),
+    retention=None,
+    max_result=1024,
+    max_attempts=3,
+    max_replays=None,
+    max_hold=None,
+    grace=1.0,
+    transactional=False,
+    clock=None,
+    name="effects",
+)
+Loop(IterationCap(3), IdempotencyGuard(key=lambda iteration: f"page {iteration.starts}"))
+verdicts: list[Verdict] = [Happened(1), NotHappened(), DontKnow()]
+
+
+def charge(order: str, amount: float, *, currency: str = "EUR") -> Reply:
+    """An effect."""
+    assert_type(claim(), Claim)
+    assert_type(claim().fence, int)
+    assert_type(claim().idempotency_key, str)
+    if not amount:
+        raise NothingHappened("there is nothing to charge")
+    return Reply(f"{order} {currency}", amount)
+
+
+async def acharge(order: str, amount: float, *, currency: str = "EUR") -> Reply:
+    """An awaited effect."""
+    return Reply(f"{order} {currency}", amount)
+
+
+async def every_way_to_do_an_effect(iteration: Iteration) -> None:
+    """The arguments are the function's own, and so is what comes back."""
+    assert_type(guard.once("charge:7", charge, "order", 1.5, currency="USD"), Reply)
+    assert_type(guard.once("charge:7", charge, "order", 1.5, payload={"order": 7}), Reply)
+    assert_type(guard.once("charge:7", lambda: 7), int)
+    assert_type(await guard.aonce("charge:7", acharge, "order", 1.5, currency="USD"), Reply)
+    assert_type(await guard.aonce("charge:7", acharge, "order", 1.5, payload="order 7"), Reply)
+    assert_type(iteration.once("charge:7", charge, "order", 1.5, currency="USD"), Reply)
+    assert_type(iteration.once("charge:7", charge, "order", amount=1.5, payload=None), Reply)
+    assert_type(await iteration.aonce("charge:7", acharge, "order", 1.5), Reply)
+    assert_type(await iteration.aonce("charge:7", acharge, "order", 1.5, payload=[7]), Reply)
+    assert_type(guard.claimed("charge:7"), bool)
+
+
+@guard.effect(key="charge:{order}")
+def charged(order: str, amount: float = 1.5) -> Reply:
+    """A function each call of which is an effect."""
+    return charge(order, amount)
+
+
+@guard.effect(key=named_by_order)
+async def acharged(order: str, *, amount: float = 1.5) -> Reply:
+    """The same, awaited."""
+    return await acharge(order, amount)
+
+
+class Shop:
+    """Somebody's class."""
+
+    @guard.effect(key="charge:{order}")
+    def charge(self, order: str) -> Reply:
+        """A method."""
+        return charge(order, 1.5)
+
+    @guard.effect(key="refund:{order}")
+    async def refund(self, order: str) -> Reply:
+        """An awaited method."""
+        return await acharge(order, -1.5)
+
+
+async def decorated_effects(shop: Shop) -> None:
+    """Decorated effects keep exactly their types."""
+    assert_type(charged("order", amount=2.5), Reply)
+    assert_type(await acharged("order", amount=2.5), Reply)
+    assert_type(shop.charge("order"), Reply)
+    assert_type(await shop.refund("order"), Reply)
+
+
+def when_an_effect_does_not_return() -> None:
+    """Each of its errors says what it knows."""
+    try:
+        charged("order")
+    except OutcomeUnknown as unknown:
+        assert_type((unknown.key, unknown.reason), tuple[str, str])
+    except EffectHeld as held:
+        assert_type((held.holder, held.lease_left), tuple[str, float])
+    except EffectFailed as failed:
+        assert_type((failed.kind, failed.message, failed.data), tuple[str, str, str | None])
+    except LeaseLost as lost:
+        assert_type((lost.value, lost.stored, lost.stored_value), tuple[object, str, object])
+    except (PayloadMismatch, ResultNotStored):
+        pass
 
 
 # Bodies, stores, operators -----------------------------------------------------
