@@ -86,16 +86,21 @@ async def alive(
     call.closed = False
     token = call.owner.token
     _watch.shared.add(token, None)
-    group, scope = anyio.create_task_group(), anyio.CancelScope()
+    group, gone = anyio.create_task_group(), anyio.Event()
+    # Nothing but the end of the effect ends the task, which has nothing to say about that.
+    scope = anyio.CancelScope(shield=True)
 
     async def attend() -> None:
-        with scope:
-            while True:
-                await anyio.sleep(_watch.INTERVAL)
-                try:
-                    await renew(call)
-                except Exception as error:
-                    log_watch_failure(f"effect {call.key!r}", error)
+        try:
+            with scope:
+                while True:
+                    await anyio.sleep(_watch.INTERVAL)
+                    try:
+                        await renew(call)
+                    except Exception as error:
+                        log_watch_failure(f"effect {call.key!r}", error)
+        finally:
+            gone.set()
 
     await group.__aenter__()
     group.start_soon(attend)
@@ -104,8 +109,13 @@ async def alive(
     finally:
         scope.cancel()
         _watch.shared.remove(token)
-        # What ended the effect is not for the group to see and wrap.
-        await group.__aexit__(None, None, None)
+        try:
+            # A group that waits in a cancelled scope raises that instead of what comes out.
+            with anyio.CancelScope(shield=True):
+                await gone.wait()
+        finally:
+            # What ended the effect is not for the group to see and wrap.
+            await group.__aexit__(None, None, None)
 
 
 async def begin(call: EffectCall) -> None:
