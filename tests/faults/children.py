@@ -26,6 +26,7 @@ _CONTEXT.set_forkserver_preload(
         "haltable._effects_async",
         "pytest",
         "tests.faults.effect_judge",
+        "tests.faults.effect_kills",
         "tests.faults.effect_workers",
         "tests.faults.lane",
         "tests.faults.points",

@@ -9,6 +9,7 @@ import pytest
 
 from tests.faults import effect_judge
 from tests.faults.children import all_ended, start
+from tests.faults.effect_kills import EffectLane
 from tests.faults.effect_lives import DEATHS, SCENARIOS, WAYS, Life, batch
 from tests.faults.effect_points import POINTS
 
@@ -50,6 +51,16 @@ def test_nothing_goes_wrong(tmp_path, way):
     found = judged(tmp_path, way, cases)
 
     assert [case["problems"] for case in found] == [[] for _ in cases]
+
+
+def test_killed_at_random_moments(tmp_path):
+    """P4: whatever the moment, an effect happens at most once, and is listed if nobody knows."""
+    lane = EffectLane(tmp_path, seed=20261123)
+    lane.kill(40)
+    counts = lane.check(40)
+
+    assert counts.effects == counts.keys > 1
+    assert counts.unknown + counts.reconciled > 0
 
 
 def judged(folder, way, cases):
