@@ -151,7 +151,7 @@ def close(run: RunState, wait: float = 0.0) -> None:
     if book is None:
         run.end(durable=False)
         return
-    durable, extension = True, run.kernel.counts.extension
+    durable, seen = True, run.kernel.counts
     if book.claimed and book.standing is not MINE:
         # Whoever looked last has found that the claim is not whole.
         durable = run.bow_to(book.standing)
@@ -159,7 +159,7 @@ def close(run: RunState, wait: float = 0.0) -> None:
         if book.claimed and book.standing is MINE:
             store_apart(run)
         while run.owes_a_write:
-            standing = put(run, run.closing(run.now(), wait, extension), despite=run.overruled)
+            standing = put(run, run.closing(run.now(), wait, seen), despite=run.overruled)
             if standing is MINE:
                 break
             if book.claimed:

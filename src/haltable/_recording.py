@@ -29,6 +29,7 @@ _NOT_OURS = (Standing.TAKEN, Standing.ENDED, Standing.FORKED)
 
 
 _EXTENDED = Ruling(Status.OPEN, "operator", "the key was extended while the run was ending")
+_RESET = Ruling(Status.OPEN, "operator", "the key was reset while the run was ending")
 _PLAIN_RULINGS = {
     Standing.FORKED: Ruling(Status.OPEN, "run", "this is a forked copy; its parent runs the key"),
     Standing.LOST: Ruling(Status.TRIPPED, "store", "lost state: the record this run wrote is gone"),
@@ -99,11 +100,11 @@ class Recording(RunFields):
 
         return release
 
-    def judging(self, moment: float, ruling: Ruling, extension: int) -> Change:
+    def judging(self, moment: float, ruling: Ruling, seen: LoopRecord) -> Change:
         """Returns the write that ends the last iteration and makes the key terminal.
 
-        Unless an operator has extended the key since a breaker opened over its
-        counts: then the key is given back, for the next start to go on.
+        Unless an operator has reset or extended the key since the verdict fell
+        over what was ``seen``: then it is given back, for the next start to go on.
         """
         elapsed = self.kernel.elapsed(moment)
         result, lost = (
@@ -111,10 +112,13 @@ class Recording(RunFields):
         )
 
         def judge(record: LoopRecord) -> LoopRecord:
+            if record.epoch > seen.epoch:
+                self.kernel.ruling = _RESET
+                return ledger.released(record)  # Counts of another epoch are not ours to touch.
             if self.unsettled is not None:
                 record = ledger.settled(record, self.unsettled, elapsed=elapsed)
             record = self._with_past(record)
-            if ruling.status is Status.TRIPPED and record.extension > extension:
+            if record.extension > seen.extension and _is_withdrawn(ruling, record):
                 self.kernel.ruling = _EXTENDED
                 return ledger.released(record)
             past = attrs.evolve(record.past, result=result, result_lost=lost)
@@ -122,19 +126,19 @@ class Recording(RunFields):
 
         return judge
 
-    def closing(self, moment: float, wait: float, extension: int) -> Change:
+    def closing(self, moment: float, wait: float, seen: LoopRecord) -> Change:
         """Returns the run's last write, by how it ends.
 
         Args:
             moment: now.
             wait: seconds before which the next start is too early.
-            extension: the starts that operators had added when the verdict fell.
+            seen: the counts over which the verdict fell.
         """
         ruling = self.kernel.ruling
         if Standing.RESET in self.overruled:
             return ledger.released  # Counts of another epoch are not ours to touch.
         if ruling is not None and ruling.status.terminal:
-            return self.judging(moment, ruling, extension)
+            return self.judging(moment, ruling, seen)
         return self.releasing(moment, wait)
 
     @property
@@ -256,6 +260,13 @@ class Recording(RunFields):
             self.kernel.say(error.breaker, Trip(error.words))
             return False
         return True
+
+
+def _is_withdrawn(ruling: Ruling, record: LoopRecord) -> bool:
+    """Says whether an extension withdraws a verdict: one over counts, or a stop asked before it."""
+    if ruling.status is Status.STOPPED:
+        return record.past.stop is None
+    return ruling.status is Status.TRIPPED
 
 
 def _as_json(result: object) -> tuple[str | None, str | None]:

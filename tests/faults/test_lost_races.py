@@ -146,6 +146,26 @@ def test_a_verdict_of_a_run_without_a_start_does_not_end_a_key_that_is_held(way,
     race.elsewhere.run(race.iterations.close)
 
 
+def reset(race):
+    """Lets the key be started anew, by an operator who says so."""
+    Operator(race.inner).reset(KEY, by="ana", why="mended")
+
+
+@EACH_WAY
+def test_a_verdict_over_an_epoch_that_was_reset_is_not_written_into_the_next(way, kind):
+    """P1: the starts that an operator's reset gave are there for whoever comes next."""
+    race = Race(way, kind, "verdict sent", reset)
+    race.start(CAP)
+    report = race.run()
+
+    assert (report.status, report.ran) == ("open", False)
+    assert (race.state.status, race.state.epoch, race.state.starts) == ("open", 2, 0)
+    assert len(race.bodies) == CAP
+    assert race.run().starts == CAP
+    assert race.bodies[CAP:] == ["ours"] * CAP
+    assert not shared.tokens()
+
+
 class Stubborn(MemoryStore):
     """A store that, once it is told to, refuses each write of some keys and shows no reason."""
 
