@@ -23,7 +23,7 @@ from haltable.effect_records import EffectRecord, changed, decode_effect, encode
 from haltable.effect_view import EffectView
 from haltable.effects import EffectState, Happened, NotHappened, claim
 from haltable.stores import Entry
-from tests.faults.effect_lives import DEATHS, PAYLOAD, SCENARIOS, Life, calm_guard
+from tests.faults.effect_lives import DEATHS, PAYLOAD, PREFIX, SCENARIOS, Life, calm_guard
 from tests.faults.effect_points import BEGUN
 from tests.faults.tally import Tally
 
@@ -231,10 +231,9 @@ class _Case:
     def copy(self, record: EffectRecord) -> None:
         """Makes a second key of what was left."""
         key = f"{self.life.key}, asked"
-        where = calm_guard(self.store).policy.prefix + key
         value = encode_effect(changed(record, key=key), record.writer, record.serial)
-        self.store.write(where, value, expected=0)
+        self.store.write(PREFIX + key, value, expected=0)
 
     def entry(self, key: str) -> Entry | None:
-        entry = self.store.read(calm_guard(self.store).policy.prefix + key)
+        entry = self.store.read(PREFIX + key)
         return None if entry is None else Entry(entry.value, entry.version)

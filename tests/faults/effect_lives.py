@@ -53,6 +53,7 @@ from tests.faults.tally import Tally
 __all__ = [
     "DEATHS",
     "PAYLOAD",
+    "PREFIX",
     "SCENARIOS",
     "WAYS",
     "Life",
@@ -79,6 +80,8 @@ WAYS = (
     "aonce on trio, async store",
 )
 PAYLOAD = "7.50 EUR"
+#: What the keys of their records begin with.
+PREFIX = IdempotencyGuard().policy.prefix
 TERMINATED = 143
 #: How many processes live side by side in one batch.
 AT_ONCE = 2
@@ -394,8 +397,7 @@ def _leave(lives: list[Life]) -> None:
             request = Request("", life.key, what, checked, "at_most_once", 3, None, None)
             mine = attrs.evolve(owner, token=f"the dead owner of {life.key}")
             record = claimed(None, request, mine, lease=_LEASE)
-            where = calm_guard(store).policy.prefix + life.key
-            store.write(where, encode_effect(record, mine.token, 1), expected=0)
+            store.write(PREFIX + life.key, encode_effect(record, mine.token, 1), expected=0)
             if left == "after":
                 Tally(life.outside).mark(f"effect {json.dumps({'receipt of': 0})}")
 

@@ -28,6 +28,7 @@ __all__ = [
     "KEY",
     "call_and_tell",
     "die_in_effect",
+    "die_in_repeatable_effect",
     "share_keys",
     "stop_in_effect",
     "stop_in_reconcile",
@@ -45,6 +46,20 @@ LEASE = 60.0
 def die_in_effect(path: str, outside: str, way: str, where: str) -> None:
     """Dies inside of an effect, before its outside act or after it."""
     _act_in_effect(path, outside, way, where, signal.SIGKILL)
+
+
+def die_in_repeatable_effect(path: str, outside: str, way: str, attempts: int) -> None:
+    """Dies after the act of an effect that may be repeated so often."""
+    tally = Tally(outside)
+
+    def effect() -> None:
+        tally.mark(EFFECT)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    site, close = make_site(way, "SQLite", path)
+    guard = site.guard(semantics="at_least_once", max_attempts=attempts)
+    call_and_tell(tally, lambda: site.call(guard, KEY, effect))
+    close()
 
 
 def stop_in_effect(path: str, outside: str, way: str, where: str) -> None:

@@ -123,6 +123,17 @@ def test_a_reconciler_resolves_it_by_itself(outside, where):
     assert outside.unknown == []
 
 
+@WAY
+def test_kills_bound_what_may_be_repeated(outside):
+    """I2, I10: so many kills, without a word of anyone, and the next process runs nothing."""
+    codes = [ended(outside.start(effect_workers.die_in_repeatable_effect, 3)) for _ in range(5)]
+
+    assert codes == [-signal.SIGKILL] * 3 + [0] * 2
+    assert outside.effects == 3
+    assert outside.told == ["raised OutcomeUnknown [null, null]"] * 2
+    assert outside.unknown == [KEY]
+
+
 # Stopped beyond the lease ------------------------------------------------------
 
 
