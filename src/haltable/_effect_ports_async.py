@@ -11,7 +11,12 @@ import functools
 import inspect
 import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    suppress,
+)
 from typing import Any
 
 import anyio
@@ -86,13 +91,12 @@ async def alive(
     call.closed = False
     token = call.owner.token
     _watch.shared.add(token, None)
-    group, gone = anyio.create_task_group(), anyio.Event()
-    # Nothing but the end of the effect ends the task, which has nothing to say about that.
-    scope = anyio.CancelScope(shield=True)
+    group, scope, gone = anyio.create_task_group(), anyio.CancelScope(), anyio.Event()
 
     async def attend() -> None:
         try:
-            with scope:
+            # Cancelled with its effect it only ends: to say so is the effect's business.
+            with suppress(anyio.get_cancelled_exc_class()), scope:
                 while True:
                     await anyio.sleep(_watch.INTERVAL)
                     try:

@@ -15,10 +15,12 @@ import anyio.lowlevel
 import pytest
 import trio
 
-from haltable import IdempotencyGuard, Operator, OutcomeUnknown, SQLiteStore
+from haltable import IdempotencyGuard, Operator, OutcomeUnknown, SQLiteStore, _watch
 from haltable._watch import shared
+from haltable.effect_records import decode_effect
 from haltable.effects import EffectState
 from haltable.stores import MemoryStore
+from haltable.testing import FakeClock
 from tests.faults import effect_workers
 from tests.faults.children import ended, start
 from tests.faults.effect_workers import EFFECT, KEY
@@ -297,3 +299,35 @@ def test_a_real_ctrl_c_in_the_effect(tmp_path, way):
 
     assert (code, view.key) == (0, KEY)
     assert tally.words() == [EFFECT, "raised KeyboardInterrupt [null, null]"]
+
+
+class Hanging(AsyncFaulty):
+    """A store that never answers a renewal."""
+
+    async def write(self, key, value, *, expected):
+        entry = self.inner.read(key)
+        if entry is not None and decode_effect(value).state is EffectState.CLAIMED:
+            self.hangs.set()
+            await anyio.sleep_forever()
+        return await super().write(key, value, expected=expected)
+
+
+async def test_cancelled_while_a_renewal_hangs(monkeypatch):
+    """P9: a cancelled effect waits for its store as long as the grace says, and no longer."""
+    monkeypatch.setattr(_watch, "INTERVAL", 0.001)
+    store, clock = Hanging(None, 0), FakeClock()
+    store.hangs = anyio.Event()
+    guard = IdempotencyGuard(store=store, clock=clock, grace=0.05)
+
+    async def effect():
+        clock.advance(60)
+        await anyio.sleep(LONG)
+
+    with anyio.fail_after(LONG):
+        async with anyio.create_task_group() as group:
+            group.start_soon(guard.aonce, KEY, effect)
+            await store.hangs.wait()
+            group.cancel_scope.cancel()
+
+    (view,) = Operator(store.inner).effects("unknown")
+    assert view.key == KEY
