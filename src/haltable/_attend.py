@@ -7,6 +7,7 @@ It decides nothing: a look is the driver's, and so is what follows from it.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import anyio
 
@@ -19,13 +20,14 @@ __all__ = ["Attendant", "run_watched"]
 class Attendant:
     """A task that looks at a run's record once a second, as long as the run is attended."""
 
-    __slots__ = ("_group", "_look", "_run", "_scope")
+    __slots__ = ("_gone", "_group", "_look", "_run", "_scope")
 
     def __init__(self, run: RunState, look: Callable[[RunState], Awaitable[None]]) -> None:
         self._run = run
         self._look = look
         self._group = anyio.create_task_group()
         self._scope = anyio.CancelScope()
+        self._gone = anyio.Event()
 
     async def begin(self) -> None:
         """Starts the task."""
@@ -37,16 +39,28 @@ class Attendant:
         """Ends the task; what ended the run is not for the group to see and wrap."""
         self._scope.cancel()
         try:
+            # A group that waits in a cancelled scope raises that instead of what comes out.
+            with anyio.CancelScope(shield=True):
+                await self._gone.wait()
+        finally:
+            await self._leave()
+
+    async def _leave(self) -> None:
+        try:
             await self._group.__aexit__(None, None, None)
         except BaseExceptionGroup as group:
             # A Ctrl-C that trio delivers while the group waits comes out as it went in.
             raise group.exceptions[0] from None
 
     async def _attend(self) -> None:
-        with self._scope:
-            while True:
-                await anyio.sleep(_watch.INTERVAL)
-                await self._look(self._run)
+        try:
+            # Cancelled with its run it only ends: to say so is the run's business.
+            with suppress(anyio.get_cancelled_exc_class()), self._scope:
+                while True:
+                    await anyio.sleep(_watch.INTERVAL)
+                    await self._look(self._run)
+        finally:
+            self._gone.set()
 
 
 async def run_watched(

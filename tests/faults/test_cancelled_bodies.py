@@ -11,6 +11,7 @@ import pytest
 
 from haltable import IterationCap, Loop, LoopHalted, MemoryStore, Operator
 from haltable._watch import shared
+from tests.faults.faulty import AsyncFaulty
 
 KEY = "job"
 CAP = 20
@@ -361,3 +362,25 @@ async def _side_by_side(*works):
 
 async def _nothing():
     pass
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+@pytest.mark.parametrize("make_store", [MemoryStore, lambda: AsyncFaulty(None, 0)])
+def test_interrupted_in_a_cancelled_scope(backend, kind, make_store):
+    """P9: what interrupts the program comes out of a cancelled scope, which must not swallow it."""
+
+    async def work():
+        with anyio.CancelScope() as scope:
+
+            async def body():
+                scope.cancel()
+                try:
+                    await anyio.sleep(LONG)
+                finally:
+                    raise kind("from outside")
+
+            await keyed(make_store()).arun(body)
+
+    with pytest.raises(kind, match="from outside"):
+        anyio.run(work, backend=backend)
