@@ -54,6 +54,7 @@ _IDLE = {
     "looks",
     "origin",
     "verb_at",
+    "waited",
 }
 #: What never changes, or never lives from one request to the next.
 _PLAIN = (Settings, Plan, Policy, Clock, Entry, Conflict, Request, Recollection, Worker)
@@ -82,7 +83,7 @@ class Frozen:
             (
                 name,
                 self._freeze(worker.requests[name].kind),
-                self._freeze(worker.requests[name].what),
+                self._request(worker.requests[name]),
                 tuple(self._frame(frame) for frame in _frames(strand)),
             )
             for name, strand in sorted(worker.strands.items())
@@ -93,6 +94,12 @@ class Frozen:
         ranks = tuple(order.index(version) for version in self.versions)
         self.form = (tuple(parts), tuple(ends), own, self._freeze(worker.lock.held), ranks)
 
+    def _request(self, request: Request) -> Any:
+        if request.kind != "write":
+            return self._freeze(request.what)
+        record, expected = request.what
+        return self._freeze(record), self._freeze(expected, "expected")
+
     def _frame(self, frame: types.FrameType) -> Any:
         code = frame.f_code.co_qualname
         held = tuple(
@@ -102,7 +109,7 @@ class Frozen:
         return code, frame.f_lasti, held
 
     def _freeze(self, value: Any, name: str = "") -> Any:
-        if name in _IDLE:
+        if name.rpartition(".")[2] in _IDLE:
             return None
         kind = type(value)
         if kind in _VALUES:

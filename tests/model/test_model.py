@@ -3,13 +3,15 @@
 
 import pytest
 
-from tests.model import effect_calls
+from tests.model import effect_calls, loop_runs
 from tests.model.__main__ import FAMILIES
-from tests.model.effect_calls import Manner
 from tests.model.effect_world import EffectModel
 from tests.model.explorer import Explorer
+from tests.model.loop_world import LoopModel
 from tests.model.worlds import Limits
 
+RECONCILING = effect_calls.Manner(reconciling=True)
+PAUSING = loop_runs.Manner(pausing=True)
 QUICK = [
     pytest.param(family, configuration, id=configuration.name)
     for family in FAMILIES
@@ -35,14 +37,22 @@ def test_a_wrong_design_is_found(family, seed):
     assert found.broken.startswith(seed.breaks)
 
 
-def test_states_that_look_alike_go_on_alike():
+@pytest.mark.parametrize(
+    ("driven", "make"),
+    [
+        (effect_calls.driven, lambda limits: EffectModel(limits, RECONCILING, twin=True)),
+        (loop_runs.driven, lambda limits: LoopModel(limits, loop_runs.Manner(), twin=True)),
+        (loop_runs.driven, lambda limits: LoopModel(limits, PAUSING, twin=True)),
+    ],
+    ids=["effect", "loop", "loop with pauses"],
+)
+def test_states_that_look_alike_go_on_alike(driven, make):
     """Workers that are taken for the same one answer every event with the same step."""
-    limits = Limits(name="twins", crashes=1, faults=1, ticks=2)
-    with effect_calls.driven():
-        model = EffectModel(limits, Manner(reconciling=True), twin=True)
+    with driven():
+        model = make(Limits(name="twins", crashes=1, faults=1, ticks=1))
         Explorer(model).explore()
 
         unlike = model.workers.unlike()
 
-    assert len(model.workers.others) > 100
+    assert len(model.workers.others) > 50
     assert unlike == []
