@@ -96,7 +96,7 @@ class Ports:
     async def invoke(self, call):
         return await call.effect()
 
-    async def ask(self, call):
+    async def ask(self, call, reconcile):
         answer = await Request("ask")
         if answer == "asks in vain":
             raise ValueError("cannot look")

@@ -30,9 +30,9 @@ SEEDS = (
         "an effect runs before it is claimed",
         _effects_async,
         "attempt",
-        "if not await claim(call, lambda _: call.claiming(answer.record), ledger.released):",
+        "if not await claim(call, call.claiming(answer.record), ledger.released):",
         "value = await run(call)\n"
-        "    if await claim(call, lambda _: call.claiming(answer.record), ledger.released):\n"
+        "    if await claim(call, call.claiming(answer.record), ledger.released):\n"
         "        return True, value\n"
         "    else:",
         world(),

@@ -32,7 +32,7 @@ STEM = "token-"
 OLD = 2
 #: Names that hold a moment of the worker's clock on which something depends,
 #: in an attribute or in a frame of the code that is named.
-_MOMENTS = {"written_at", "rested_at", "put.moment", "watch.now", "renew.now"}
+_MOMENTS = {"written_at", "rested_at", "put.moment", "replace.moment", "watch.now", "renew.now"}
 #: How frames call what is a moment; elsewhere nothing depends on it any more.
 _MOMENT = {"moment", "now"}
 #: Names that hold a version of the store.
