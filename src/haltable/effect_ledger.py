@@ -301,13 +301,13 @@ def tenure(record: EffectRecord | None, token: str) -> Tenure:
     """
     if record is None or record.owner is None:
         return Tenure.LOST
-    if record.suspect is not None and record.suspect.token == token:
-        return Tenure.QUESTIONED if record.state is EffectState.CLAIMED else Tenure.LOST
-    if record.owner.token != token:
-        return Tenure.LOST
-    if record.state is EffectState.CLAIMED:
+    mine, claimed_now = record.owner.token == token, record.state is EffectState.CLAIMED
+    if mine and claimed_now:
+        # Also of one that asks about itself, after a claim of which it was told nothing.
         return Tenure.MINE
-    return Tenure.DOUBTED if record.state is EffectState.UNKNOWN else Tenure.LOST
+    if record.suspect is not None and record.suspect.token == token:
+        return Tenure.QUESTIONED if claimed_now else Tenure.LOST
+    return Tenure.DOUBTED if mine and record.state is EffectState.UNKNOWN else Tenure.LOST
 
 
 def is_written(record: EffectRecord | None, *, token: str, serial: int) -> bool:

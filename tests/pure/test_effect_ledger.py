@@ -276,6 +276,13 @@ def test_whose_claim_stands(record, token, expected):
     assert tenure(record, token) is expected
 
 
+def test_who_asks_about_itself_holds_the_claim_that_it_asks_under():
+    """A call that was told nothing of its claim, and finds it in doubt, is no stranger to it."""
+    asking = questioned(UNKNOWN, ME, lease=LEASE)
+
+    assert tenure(asking, ME.token) is Tenure.MINE
+
+
 @pytest.mark.parametrize(
     ("writer", "serial", "expected"),
     [("mine", 3, True), ("mine", 4, True), ("mine", 2, False), ("other", 3, False)],
