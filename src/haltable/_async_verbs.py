@@ -28,7 +28,6 @@ class AsyncVerbs(Handle):
         """Runs an async body until the run ends."""
         from haltable import _drive_async as driver
         from haltable._attend import run_watched
-        from haltable._claim_async import watch
         from haltable._ports_async import BREATH, note_task
 
         self.use("arun")
@@ -37,12 +36,10 @@ class AsyncVerbs(Handle):
         note_task(self)
         token = here.set(self)
         try:
-            if self.key is None:
-                await driver.drive(self, call.body, takes=call.takes)
+            if self.is_watched:
+                await run_watched(self, lambda: driver.drive(self, call.body, takes=call.takes))
             else:
-                await run_watched(
-                    self, lambda: driver.drive(self, call.body, takes=call.takes), watch
-                )
+                await driver.drive(self, call.body, takes=call.takes)
         finally:
             here.reset(token)
 
@@ -50,14 +47,13 @@ class AsyncVerbs(Handle):
         """Runs one iteration with an async body and gives the key back."""
         from haltable import _drive_async as driver
         from haltable._attend import run_watched
-        from haltable._claim_async import watch
 
         self.use("astep")
         self.single_step = True
         call = self.guarded_async(call)
         token = here.set(self)
         try:
-            await run_watched(self, lambda: driver.single(self, call.body, takes=call.takes), watch)
+            await run_watched(self, lambda: driver.single(self, call.body, takes=call.takes))
         finally:
             here.reset(token)
 
@@ -80,12 +76,11 @@ class AsyncVerbs(Handle):
     async def __aenter__(self) -> Self:
         """Begins to count a loop that somebody else drives."""
         from haltable._attend import Attendant
-        from haltable._claim_async import watch
 
         self.use("async with")
-        if self.key is not None:
-            # While the block lasts, a task looks at the record and renews the lease.
-            self.attendant = Attendant(self, watch)
+        if self.is_watched:
+            # While the block lasts, tasks look at the record and at what runs in it.
+            self.attendant = Attendant(self)
             await self.attendant.begin()
         self.entered = True
         self.give_control()

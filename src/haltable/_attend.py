@@ -1,47 +1,61 @@
 # SPDX-License-Identifier: MIT
-"""The task that attends an asynchronous run with a key: the twin of the watcher thread.
+"""The task that attends an asynchronous run: the twin of the watcher thread.
 
-It decides nothing: a look is the driver's, and so is what follows from it.
+It decides nothing: a look at the record, a glance at the body, and what follows
+from them are the driver's.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import anyio
 
 from haltable import _watch
+from haltable._claim_async import watch
+from haltable._oversee_async import glance
 from haltable._state import RunState
 
 __all__ = ["Attendant", "run_watched"]
 
 
 class Attendant:
-    """A task that looks at a run's record once a second, as long as the run is attended."""
+    """Looks at a run's record and at its running body, as long as the run is attended."""
 
-    __slots__ = ("_gone", "_group", "_look", "_run", "_scope")
+    __slots__ = ("_ended", "_gone", "_group", "_left", "_run", "_scopes")
 
-    def __init__(self, run: RunState, look: Callable[[RunState], Awaitable[None]]) -> None:
+    def __init__(self, run: RunState) -> None:
         self._run = run
-        self._look = look
         self._group = anyio.create_task_group()
-        self._scope = anyio.CancelScope()
+        #: One for each task, since what ended the run is not for the group to see.
+        self._scopes: set[anyio.CancelScope] = set()
+        self._ended = False
+        #: How many tasks have not ended, and whether all have.
+        self._left = 0
         self._gone = anyio.Event()
 
     async def begin(self) -> None:
-        """Starts the task."""
+        """Starts the tasks."""
         self._run.attended = True
+        self._run.spawn = self._spawn
         await self._group.__aenter__()
-        self._group.start_soon(self._attend)
+        if self._run.key is not None:
+            self._spawn(functools.partial(self._repeat, _watch.INTERVAL, watch))
+        self._spawn(functools.partial(self._repeat, self._run.patience, self._glance))
 
     async def end(self) -> None:
-        """Ends the task; what ended the run is not for the group to see and wrap."""
-        self._scope.cancel()
+        """Ends the tasks; what ended the run is not for the group to see and wrap."""
+        self._run.spawn = None
+        self._ended = True
+        for scope in self._scopes:
+            scope.cancel()
         try:
             # A group that waits in a cancelled scope raises that instead of what comes out.
             with anyio.CancelScope(shield=True):
-                await self._gone.wait()
+                if self._left:
+                    await self._gone.wait()
         finally:
             await self._leave()
 
@@ -52,30 +66,45 @@ class Attendant:
             # A Ctrl-C that trio delivers while the group waits comes out as it went in.
             raise group.exceptions[0] from None
 
-    async def _attend(self) -> None:
+    def _spawn(self, act: Callable[[], Awaitable[None]]) -> None:
+        self._left += 1
+        self._group.start_soon(self._within, act)
+
+    async def _within(self, act: Callable[[], Awaitable[None]]) -> None:
         try:
-            # Cancelled with its run it only ends: to say so is the run's business.
-            with suppress(anyio.get_cancelled_exc_class()), self._scope:
-                while True:
-                    await anyio.sleep(_watch.INTERVAL)
-                    await self._look(self._run)
+            if not self._ended:
+                # Cancelled with its run it only ends: to say so is the run's business.
+                with suppress(anyio.get_cancelled_exc_class()), anyio.CancelScope() as scope:
+                    self._scopes.add(scope)
+                    await act()
+                self._scopes.discard(scope)
         finally:
-            self._gone.set()
+            self._left -= 1
+            if self._ended and not self._left:
+                self._gone.set()
+
+    async def _repeat(self, seconds: float, look: Callable[[RunState], Awaitable[None]]) -> None:
+        while True:
+            await anyio.sleep(seconds)
+            await look(self._run)
+
+    async def _glance(self, run: RunState) -> None:
+        if run.oversight is None:
+            return
+        try:
+            await glance(run)
+        except Exception as error:
+            run.note_blind_watch(error)
 
 
-async def run_watched(
-    run: RunState,
-    drive: Callable[[], Awaitable[object]],
-    look: Callable[[RunState], Awaitable[None]],
-) -> None:
-    """Carries a run with a key while a task looks at its record.
+async def run_watched(run: RunState, drive: Callable[[], Awaitable[object]]) -> None:
+    """Carries a run while tasks look at its record and at its running body.
 
     Args:
-        run: the run; an operator's stop cancels what the drive awaits.
+        run: the run; a verdict or an operator's stop cancels what the drive awaits.
         drive: carries it.
-        look: looks at the record and renews the lease.
     """
-    attendant = Attendant(run, look)
+    attendant = Attendant(run)
     await attendant.begin()
     try:
         with anyio.CancelScope() as body:

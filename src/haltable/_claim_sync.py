@@ -20,7 +20,16 @@ from haltable.model import Ruling, Status
 from haltable.records import Apart, new_record
 from haltable.store import Conflict, Entry
 
-__all__ = ["admitted", "charge", "close", "extended", "fail", "keep", "watch"]
+__all__ = [
+    "admitted",
+    "charge",
+    "close",
+    "condemned",
+    "extended",
+    "fail",
+    "keep",
+    "watch",
+]
 
 #: How often a refused write is answered with a record that is older than mine.
 _STALE_READS = 8
@@ -141,6 +150,14 @@ def given_up(run: RunState, standing: Standing) -> bool:
     run.bow_to(standing)
     close(run)
     return False
+
+
+def condemned(run: RunState) -> bool:
+    """Writes the verdict on a body that is still running; says whether it is stored."""
+    book, ruling = run.book, run.kernel.ruling
+    if book is None or ruling is None or not book.claimed:
+        return False
+    return put(run, run.condemning(run.now(), ruling), settles=False) is MINE
 
 
 def close(run: RunState, wait: float = 0.0) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from haltable import _ports_sync as ports
 from haltable._claim_sync import admitted, charge, close, extended, fail, keep, watch
+from haltable._oversee_sync import glance
 from haltable._state import RunState
 from haltable.errors import StoreError
 from haltable.kernel import GO, HALT, PAUSE, Step
@@ -40,7 +41,10 @@ def drive(run: RunState, body: Callable[..., Any], *, takes: bool) -> bool:
     verbs = run.verbs if takes else None
     try:
         moment = now()
-        going = run.begin_quietly(moment) or turn(run, each_asked=True)
+        going = run.begin_quietly(moment)
+        if not going:
+            run.driven = True
+            going = turn(run, each_asked=True)
         while going:
             while True:
                 try:
@@ -74,6 +78,7 @@ def drive(run: RunState, body: Callable[..., Any], *, takes: bool) -> bool:
 def single(run: RunState, body: Callable[..., Any], *, takes: bool) -> None:
     """Runs one iteration of a key and gives the key back; see `drive`."""
     try:
+        run.driven = True
         if not turn(run, each_asked=False):
             return
         try:
@@ -81,6 +86,7 @@ def single(run: RunState, body: Callable[..., Any], *, takes: bool) -> None:
             run.kernel.gave(result)
         except Exception as error:
             run.kernel.failed(error)
+        run.shut()
         step = finish(run, last=False)
         if step is not HALT:
             wait = run.kernel.pause if step is PAUSE else 0.0
@@ -93,6 +99,7 @@ def single(run: RunState, body: Callable[..., Any], *, takes: bool) -> None:
 
 def turn(run: RunState, *, each_asked: bool) -> bool:
     """Ends the open iteration, if one is, and begins the next; False once the run has ended."""
+    run.shut()
     kernel, step = run.kernel, run.step
     run.step = None
     try:
@@ -112,6 +119,7 @@ def turn(run: RunState, *, each_asked: bool) -> bool:
 
 def end_call(run: RunState) -> None:
     """Ends the iteration of one wrapped call; whether another may start is asked by the next."""
+    run.shut()
     try:
         run.step = finish(run, last=True)
         if run.book is not None and not run.finished:
@@ -125,6 +133,7 @@ def end_block(run: RunState, error: BaseException | None) -> None:
     if error is not None and (not isinstance(error, Exception) or run.is_refused(error)):
         interrupt(run, error)
         return
+    run.shut()
     kernel = run.kernel
     try:
         if error is not None and not run.begun:
@@ -147,6 +156,7 @@ def end_block(run: RunState, error: BaseException | None) -> None:
 
 def exhaust(run: RunState, verdict: Done) -> None:
     """Ends a run whose items are at their end."""
+    run.shut()
     try:
         if run.finished or not (run.begun or begin(run)):
             return
@@ -162,6 +172,7 @@ def exhaust(run: RunState, verdict: Done) -> None:
 
 def leave(run: RunState, why: str) -> None:
     """Ends a run whose caller went away between two turns; the key stays open."""
+    run.shut()
     kernel = run.kernel
     try:
         if run.finished or not run.begun:
@@ -183,6 +194,8 @@ def begin(run: RunState) -> bool:
     """Opens the key, if there is one; False if the run ended over it."""
     run.begun = True
     run.nest()
+    if run.is_watched:
+        ports.oversee(run, glance)
     if run.key is None:
         return True
     run.book = ports.new_book(run, watch)
@@ -197,6 +210,7 @@ def finish(run: RunState, *, last: bool, each_asked: bool = False) -> Step:
         run.unsettled = kernel.outcome
         if run.listening:
             run.tell_ended()
+        run.note_overrun(moment)
     for asked in kernel.due(moment, each_asked=each_asked):
         try:
             answer = Answer(ports.ask(asked, kernel.subject()))
@@ -237,11 +251,13 @@ def proceed(run: RunState, step: Step) -> bool:
     run.ran = True
     if run.listening:
         run.tell_started()
+    run.opened()
     return True
 
 
 def interrupt(run: RunState, error: BaseException) -> bool:
     """Ends the run over an exception that is no outcome; True if it was our own interrupt."""
+    run.shut()
     kernel = run.kernel
     ours, rest = run.own_part(error)
     if run.is_refused(error):

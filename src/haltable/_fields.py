@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 import attrs
 
 from haltable._book import Book
+from haltable._oversight import Oversight
 from haltable.clock import Clock
 from haltable.iteration import Given, Iteration
 from haltable.kernel import Kernel, Step
@@ -96,6 +97,8 @@ class RunFields:
     # How it is driven.
     entered: bool = False
     in_block: bool = False
+    #: Whether the body is called by a driver of ours, which can take what is raised in it.
+    driven: bool = False
     looping: bool = False
     single_step: bool = False
     previous: Any = None
@@ -113,6 +116,10 @@ class RunFields:
     #: Interrupts the running body; None where the mode cannot.
     interrupter: Callable[[], None] | None = None
     interrupted_by_us: bool = False
+    #: Starts a task beside the run; None where no task attends it.
+    spawn: Callable[[Callable[[], Awaitable[None]]], None] | None = None
+    #: What those know who watch its bodies; None if nobody does.
+    oversight: Oversight | None = None
     #: The moment at which an interrupted run stops waiting for its store.
     shelter_end: float = math.inf
 

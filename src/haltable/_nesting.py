@@ -41,9 +41,15 @@ class Nesting(Reporting):
         if interrupting and interrupter is not None:
             self.interrupted_by_us = True
             interrupter()
+        elif interrupting and self.oversight is not None:
+            self.oversight.demand(self.now())
+        self.stop_children(ruling.reason)
+
+    def stop_children(self, why: str) -> None:
+        """Asks the runs that were begun in this one's body to stop."""
         # Copied, since children end in threads of their own.
         for child in tuple(self.children or ()):
-            child.ask_to_stop(child.stopped("outer", f"the run around it ended: {ruling.reason}"))
+            child.ask_to_stop(child.stopped("outer", f"the run around it ended: {why}"))
 
     def stopped(self, who: str, reason: str) -> Ruling:
         """Returns the ruling of a stop by the host, which leaves a key open for the next run."""

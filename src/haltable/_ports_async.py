@@ -25,6 +25,7 @@ import anyio.to_thread
 from haltable import _claim_sync, _owner, _watch
 from haltable._async_turns import AsyncWaker, ShieldedLock, hop, protected
 from haltable._book import Book
+from haltable._oversight import Oversight
 from haltable._state import RunState
 from haltable.errors import ConfigurationError, StoreError, in_words
 from haltable.plan import Asked
@@ -32,6 +33,7 @@ from haltable.records import Owner, new_record
 from haltable.store import Conflict, Entry
 
 __all__ = [
+    "aside",
     "ask",
     "breathe",
     "each_return",
@@ -41,6 +43,7 @@ __all__ = [
     "locked",
     "new_book",
     "note_task",
+    "oversee",
     "read",
     "rest",
     "settle",
@@ -173,6 +176,19 @@ def new_book(run: RunState, look: Callable[[RunState], Awaitable[None]]) -> Book
     watched = None if run.attended else functools.partial(_claim_sync.watch, run)
     _watch.shared.add(book.owner.token, watched)
     return book
+
+
+def oversee(run: RunState, glance: Callable[[RunState], Awaitable[None]]) -> None:
+    """Has the bodies of a run that begins watched, by the task that attends it."""
+    del glance
+    if run.spawn is not None:
+        run.oversight = Oversight(run)
+
+
+def aside(run: RunState, act: Callable[[], Awaitable[None]]) -> None:
+    """Does something that may take long in a task beside the run."""
+    if run.spawn is not None:
+        run.spawn(act)
 
 
 def forget(run: RunState) -> None:

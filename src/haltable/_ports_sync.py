@@ -10,12 +10,14 @@ import functools
 import inspect
 import os
 import threading
+import weakref
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from haltable import _owner, _watch
 from haltable._book import Book
+from haltable._oversight import Oversight
 from haltable._state import RunState
 from haltable.errors import StoreError, in_words
 from haltable.plan import Asked
@@ -24,6 +26,7 @@ from haltable.store import Conflict, Entry, Store
 
 __all__ = [
     "adopt",
+    "aside",
     "ask",
     "breathe",
     "each_return",
@@ -32,6 +35,7 @@ __all__ = [
     "is_forked",
     "locked",
     "new_book",
+    "oversee",
     "read",
     "rest",
     "settle",
@@ -130,6 +134,28 @@ def adopt(run: RunState) -> None:
     run.lock = threading.Lock()
 
 
+def oversee(run: RunState, glance: Callable[[RunState], None]) -> None:
+    """Has the bodies of a run that begins watched, by the shared thread."""
+    oversight = run.oversight = Oversight(run)
+    if run.clock.virtual:
+        # A clock that a test moves is looked at when it is moved.
+        listen = getattr(run.clock, "listen", None)
+        end = None if listen is None else listen(functools.partial(glance, run))
+    else:
+        end = _watch.shared.attend(_Glance(run, glance), run.patience)
+    oversight.over = end
+    if run.driven:
+        oversight.arm()
+
+
+def aside(run: RunState, act: Callable[[], None]) -> None:
+    """Does something that may take long beside the run; where time is a test's, at once."""
+    if run.clock.virtual:
+        act()
+    else:
+        run.overseen().aside(act)
+
+
 def forget(run: RunState) -> None:
     """Gives up the run's token: whatever it still holds is held by a dead owner."""
     if run.book is not None:
@@ -140,6 +166,25 @@ def is_dead(run: RunState, owner: Owner) -> bool:
     """Says whether the owner of a claim is known to be dead."""
     del run
     return _owner.is_dead(owner, _watch.shared.tokens())
+
+
+class _Glance:
+    """A look at a run that it does not keep alive; a fault in it must not end the watching."""
+
+    __slots__ = ("_glance", "_run")
+
+    def __init__(self, run: RunState, glance: Callable[[RunState], None]) -> None:
+        self._run = weakref.ref(run)
+        self._glance = glance
+
+    def __call__(self) -> None:
+        run = self._run()
+        if run is None or run.finished:
+            return
+        try:
+            self._glance(run)
+        except Exception as error:
+            run.note_blind_watch(error)
 
 
 class SyncWaker:

@@ -126,6 +126,15 @@ class Recording(RunFields):
 
         return judge
 
+    def condemning(self, moment: float, ruling: Ruling) -> Change:
+        """Returns the write that makes the key terminal while the body is still running."""
+        elapsed = self.kernel.elapsed(moment)
+
+        def condemn(record: LoopRecord) -> LoopRecord:
+            return ledger.condemned(self._with_past(record), ruling, elapsed=elapsed)
+
+        return condemn
+
     def closing(self, moment: float, wait: float, seen: LoopRecord) -> Change:
         """Returns the run's last write, by how it ends.
 

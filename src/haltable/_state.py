@@ -16,6 +16,7 @@ from haltable._context import here
 from haltable._fields import Effects, Settings
 from haltable._nesting import Nesting
 from haltable._recording import NAMESPACE
+from haltable._watched import Watched
 from haltable.clock import Clock
 from haltable.errors import (
     ConfigurationError,
@@ -48,7 +49,7 @@ _NEVER_OURS = (
 )
 
 
-class RunState(Nesting):
+class RunState(Watched):
     """One execution of a loop: everything that changes lives here."""
 
     _port: Port | None = None
@@ -91,9 +92,14 @@ class RunState(Nesting):
 
     def end_quietly(self, now: float) -> bool:
         """Ends a run that succeeded, has no key, and nobody listens to."""
-        if self.key is not None or not self.kernel.rule_quietly(now):
+        if self.key is not None:
+            return False
+        self.shut()
+        if not self.kernel.rule_quietly(now):
             return False
         self.finished = True
+        if self.oversight is not None:
+            self.oversight.end()
         self.ended_at = now
         if self.outer is not None:
             self._leave_outer()
@@ -147,7 +153,8 @@ class RunState(Nesting):
         """
         if self.looping and not self.in_block and not self.entered:
             return halted(self.report)
-        ruling = self.kernel.ruling or Ruling(Status.OPEN, "run", "the run is over")
+        kernel = self.kernel
+        ruling = kernel.ruling or kernel.stop or Ruling(Status.OPEN, "run", "the run is over")
         return LoopInterrupt(f"{ruling.breaker}: {ruling.reason}", self.verbs)
 
     def enter(self, iteration: Iteration) -> None:
@@ -272,6 +279,8 @@ class RunState(Nesting):
         if self.finished:
             return
         self.finished = True
+        if self.oversight is not None:
+            self.oversight.end()
         self.durable = durable
         kernel = self.kernel
         self.ended_at = self.now()

@@ -79,6 +79,10 @@ class _Composite(Breaker):
     def judges_success(self) -> bool:
         return any(part.judges_success for part in self.parts)
 
+    @property
+    def patience(self) -> float | None:
+        return min((s for p in self.parts if (s := p.patience) is not None), default=None)
+
     def asks(self) -> tuple[Question, ...]:
         return tuple(
             attrs.evolve(question, name=f"{part.name}: {question.name}", verdict=None)

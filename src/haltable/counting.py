@@ -74,6 +74,9 @@ class Counting:
     _facts: Facts | None = None
     #: For which extension the horizon below was looked for; -1 once it may have moved.
     _looked_for: int = -1
+    #: When the start began that `_began_for` names; others passed quietly.
+    _began: float = 0.0
+    _began_for: int = 0
     _silent_starts: float = 0
     _silent_time: float = 0.0
     _quiet_starts: float = 0
@@ -101,6 +104,7 @@ class Counting:
         self._at = now
         self.starts += 1
         self._open(now)
+        self._began, self._began_for = now, self.starts
 
     def begin_quietly(self, now: float) -> bool:
         """Begins the first iteration if nobody can have a word on it."""
@@ -124,6 +128,7 @@ class Counting:
         self.starts = record.starts
         self.fence = fence
         self._open(now)
+        self._began, self._began_for = now, self.starts
 
     def carry_on(self, record: LoopRecord, now: float) -> None:
         """Takes over the counts and the live seconds of a key that ran before."""
@@ -245,4 +250,5 @@ class Counting:
             error,
             self.effects_ran,
             self.effects_replayed,
+            self._began if self._began_for == self.starts else None,
         )

@@ -21,6 +21,7 @@ __all__ = [
     "LoopPaused",
     "RunEnded",
     "StartRefused",
+    "VerdictFell",
 ]
 
 
@@ -75,6 +76,25 @@ class StartRefused:
 
 
 @attrs.frozen
+class VerdictFell:
+    """A verdict fell while the body was running, which is now interrupted, if it can be.
+
+    Args:
+        loop: the loop's key or name.
+        ruling: the verdict.
+        starts: of the key in this epoch.
+        lasted: seconds that the iteration had taken.
+        durable: whether the verdict is stored.
+    """
+
+    loop: str
+    ruling: Ruling
+    starts: int
+    lasted: float
+    durable: bool
+
+
+@attrs.frozen
 class RunEnded:
     """A run ended.
 
@@ -96,5 +116,11 @@ class RunEnded:
 
 
 Event: TypeAlias = (
-    IterationStarted | IterationEnded | BreakerWarned | LoopPaused | StartRefused | RunEnded
+    IterationStarted
+    | IterationEnded
+    | BreakerWarned
+    | LoopPaused
+    | StartRefused
+    | VerdictFell
+    | RunEnded
 )

@@ -8,7 +8,10 @@ its breaker.  When to ask is decided above.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
+
+import attrs
 
 from haltable.breaker import Breaker
 from haltable.counting import Counting
@@ -59,10 +62,68 @@ class Hearing(Counting):
         self._note(breaker, verdict)
         self.interrupt_quiet()
 
+    def warn(self, who: str, reason: str) -> None:
+        """Notes a warning from outside the breakers."""
+        self._warn(who, reason)
+
     def say(self, who: str, verdict: Verdict) -> None:
         """Notes a verdict from outside the breakers."""
         self._words += ((who, verdict),)
         self.interrupt_quiet()
+
+    # While the body runs ---------------------------------------------------------
+
+    def glimpse(self, now: float, *, since: float) -> Iteration:
+        """Returns the open iteration as those see it who watch its body.
+
+        Args:
+            now: the moment.
+            since: when it was first seen, for one whose begin nobody noted.
+        """
+        facts = self._facts_with(None, None, None)
+        began = since if facts.began is None else facts.began
+        return Iteration(None, attrs.evolve(facts, began=began), self.starts, now)
+
+    def due_meanwhile(self, now: float) -> tuple[Asked, ...]:
+        """Returns the questions that are due while the body runs."""
+        elapsed = now - self.origin
+        return tuple(
+            asked
+            for asked in self.plan.meanwhile
+            if elapsed >= asked.breaker.due_at(asked.question)
+        )
+
+    def oversee(
+        self, iteration: Iteration, answers: Iterable[tuple[Asked, Answer]] = ()
+    ) -> Ruling | None:
+        """Returns how the run ends while its body is running, if a breaker says so.
+
+        The caller sees to it that nobody else is heard meanwhile.
+
+        Args:
+            iteration: the open one.
+            answers: of the questions that were due.
+        """
+        calls: list[tuple[Breaker, partial[Verdict | None]]] = [
+            (asked.breaker, partial(asked.breaker.heard, asked.question, answer, iteration))
+            for asked, answer in answers
+        ]
+        calls += [(breaker, partial(breaker.during, iteration)) for breaker in self.plan.durings]
+        words: list[tuple[str, Verdict]] = []
+        for breaker, call in calls:
+            try:
+                verdict = call()
+            except Exception as fault:
+                verdict = Trip(f"{call.func.__name__}() raised {in_words(fault)}")
+            self._looked_for = -1
+            if isinstance(verdict, Warn):
+                self._warn(breaker.name, verdict.reason)
+            elif verdict is not None:
+                words.append((breaker.name, _as_verdict(verdict)))
+        if not words:
+            return None
+        who, word = min(words, key=lambda each: PRECEDENCE.index(type(each[1])))
+        return Ruling(_STATUS[type(word)], who, word.reason)
 
     def _call(
         self, breaker: Breaker, hook: Callable[[Iteration], Verdict | None], iteration: Iteration
@@ -79,11 +140,8 @@ class Hearing(Counting):
             return
         if isinstance(verdict, Warn):
             self._warn(breaker.name, verdict.reason)
-        elif isinstance(verdict, (Done, GiveUp, Trip)):
-            self._words += ((breaker.name, verdict),)
         else:
-            what = f"a hook returned {verdict!r}, which is no verdict and not None"
-            self._words += ((breaker.name, Trip(what)),)
+            self._words += ((breaker.name, _as_verdict(verdict)),)
 
     def _warn(self, who: str, reason: str) -> None:
         warning = f"{who}: {reason}"
@@ -118,3 +176,9 @@ class Hearing(Counting):
         else:
             self.ruling = Ruling(_STATUS[type(verdict)], who, verdict.reason)
         return True
+
+
+def _as_verdict(word: object) -> Done | GiveUp | Trip:
+    if isinstance(word, (Done, GiveUp, Trip)):
+        return word
+    return Trip(f"a hook returned {word!r}, which is no verdict and not None")

@@ -100,6 +100,14 @@ class Hooks:
         """Returns the newest evidence it has seen, in words, and the ``starts`` it was seen at."""
         return None
 
+    @property
+    def patience(self) -> float | None:
+        """Seconds that may pass between two calls of `during`; None if it is never called.
+
+        One second where `during` is overridden.
+        """
+        return None if type(self).during is Hooks.during else 1.0
+
     def asks(self) -> tuple[Question, ...]:
         """Returns the questions it wants asked of the world."""
         return ()
@@ -132,7 +140,12 @@ class Hooks:
         """Called when an iteration has ended and its questions are answered."""
 
     def during(self, iteration: Iteration) -> Verdict | None:
-        """Called while the body is running, by whoever watches it."""
+        """Called while the body is running, by whoever watches it.
+
+        Another thread calls it than the body's, never while another hook of this
+        run is at work.  A verdict ends the run at once: it is stored, and the
+        body interrupted where its mode allows it.
+        """
 
     def heard(self, question: Question, answer: Answer, iteration: Iteration) -> Verdict | None:
         """Called with the answer to one of its questions.

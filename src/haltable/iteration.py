@@ -114,6 +114,7 @@ class Facts:
         error: the exception that left its body.
         effects_ran: how many effects this run has carried out.
         effects_replayed: how many it has replayed.
+        began: the moment at which the iteration began, None if nobody looked.
     """
 
     base: int
@@ -130,6 +131,7 @@ class Facts:
     error: BaseException | None = None
     effects_ran: int = 0
     effects_replayed: int = 0
+    began: float | None = None
 
 
 class Iteration:
@@ -193,6 +195,16 @@ class Iteration:
     def elapsed(self) -> float:
         """Seconds for which the loop was alive, summed over runs on a keyed loop."""
         return self._at - self._facts.origin
+
+    @property
+    def lasted(self) -> float | None:
+        """Seconds that it has taken so far, in `Breaker.during` and `Breaker.after`.
+
+        None where nobody looked at the clock when it began: in a body, and after
+        iterations of which the breakers' horizons say that no time need be taken.
+        """
+        began = self._facts.began
+        return None if began is None else self._at - began
 
     @property
     def failures(self) -> int:

@@ -13,6 +13,7 @@ The theory.  A key is *terminal* (it has a ruling) or open; open, it is *free*,
     free  --charge-->  held  --settle, charge-->  held  --settle-->  free
     left  --take over (counts a crash), charge-->  held
     free or left  --too many starts, a stop request-->  terminal
+    held  --ruling of the owner, while its body runs-->  terminal and held
     held  --ruling of the owner-->  terminal
     any   --operator: stop (a request where held), reset, extend-->
 
@@ -42,6 +43,7 @@ __all__ = [
     "admit",
     "aged",
     "charged",
+    "condemned",
     "held",
     "is_written",
     "judged",
@@ -179,10 +181,10 @@ def standing(record: LoopRecord | None, *, token: str, epoch: int, starts: int) 
     mine = record.running is not None and record.running.owner.token == token
     if record.epoch > epoch:
         return Standing.RESET if mine else Standing.TAKEN
-    if record.past.ruling is not None:
-        return Standing.ENDED
     if not mine:
-        return Standing.TAKEN
+        return Standing.TAKEN if record.past.ruling is None else Standing.ENDED
+    if record.past.ruling is not None:
+        return Standing.MINE  # Condemned by its own run, whose body goes on.
     return Standing.MINE if record.past.stop is None else Standing.STOP_ASKED
 
 
@@ -245,12 +247,20 @@ def released(record: LoopRecord) -> LoopRecord:
     return attrs.evolve(record, running=None)
 
 
+def condemned(record: LoopRecord, ruling: Ruling, *, elapsed: float) -> LoopRecord:
+    """Makes the key terminal while the body goes on; the first ruling stands.
+
+    The claim stays: whoever resets the key must not start beside that body.
+    """
+    past = attrs.evolve(record.past, ruling=record.past.ruling or ruling, stop=None)
+    return attrs.evolve(record, elapsed=elapsed, wait=0.0, past=past)
+
+
 def judged(record: LoopRecord, ruling: Ruling, *, elapsed: float) -> LoopRecord:
-    """Makes the key terminal; the first ruling stands."""
-    if record.past.ruling is not None:
+    """Makes the key terminal and gives it back; the first ruling stands."""
+    if record.past.ruling is not None and record.running is None:
         return record
-    past = attrs.evolve(record.past, ruling=ruling, stop=None)
-    return attrs.evolve(record, running=None, elapsed=elapsed, wait=0.0, past=past)
+    return attrs.evolve(condemned(record, ruling, elapsed=elapsed), running=None)
 
 
 def is_written(record: LoopRecord, *, token: str, serial: int) -> bool:

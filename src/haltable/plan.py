@@ -66,6 +66,10 @@ class Plan:
         timed: questions that the breaker's ``due_at`` calls for.
         befores: breakers that override ``before``.
         afters: breakers that override ``after``.
+        durings: breakers that want to be called while the body runs.
+        meanwhile: questions that may be put while the body runs.
+        patience: seconds that may pass between two such calls, `math.inf` if
+            nobody watches.
         loud: whether every iteration must be looked at in full.
         judges_success: whether a body's claim of success is only a claim.
         limit: how many starts are allowed, None if nobody counts them.
@@ -74,7 +78,7 @@ class Plan:
         quiet_elapsed: the live seconds below which none does.
         stateful: whether each run needs breakers of its own.
         limits: all limits as pairs of words.
-        simple: whether nobody has a word before the first iteration.
+        simple: whether nobody has a word before the first iteration, or watches it.
     """
 
     breakers: tuple[Breaker, ...]
@@ -88,6 +92,9 @@ class Plan:
     timed: tuple[Asked, ...]
     befores: tuple[Breaker, ...]
     afters: tuple[Breaker, ...]
+    durings: tuple[Breaker, ...]
+    meanwhile: tuple[Asked, ...]
+    patience: float
     loud: bool
     judges_success: bool
     limit: int | None
@@ -122,6 +129,7 @@ class Plan:
         times = [b.time_limit for b in breakers]
         due = [a.breaker.due_at(a.question) for a in timed]
         stateful = any(breaker.stateful for breaker in breakers)
+        watchers = tuple(b for b in breakers if b.patience is not None)
         at_start = tuple(a for a in untimed if Due.START in a.question.due)
         return cls(
             breakers=breakers,
@@ -135,6 +143,9 @@ class Plan:
             timed=timed,
             befores=tuple(b for b in breakers if _overrides(b, "before")),
             afters=tuple(b for b in breakers if _overrides(b, "after")),
+            durings=watchers,
+            meanwhile=tuple(a for a in timed if Due.DURING in a.question.due),
+            patience=min((s for b in watchers if (s := b.patience) is not None), default=math.inf),
             # A back-off waits only after slips, which are no quiet iterations.
             loud=bool(loud_returns) or not silent or isinstance(delay, Delay),
             judges_success=any(b.judges_success for b in breakers),
@@ -143,7 +154,7 @@ class Plan:
             quiet_starts=min((h.starts for h in known), default=math.inf) if silent else 0,
             quiet_elapsed=min([h.elapsed for h in known] + due, default=math.inf),
             stateful=stateful,
-            simple=silent and not stateful and not at_start and not timed,
+            simple=silent and not (stateful or at_start or timed or watchers),
             limits=tuple(limit for breaker in breakers for limit in breaker.limits()),
         )
 

@@ -31,6 +31,8 @@ class Due(enum.Flag):
     RETURN = enum.auto()
     #: After an iteration that failed (or was transient); the subject is its exception.
     FAILURE = enum.auto()
+    #: While the body runs, asked by whoever watches it; the subject is None.
+    DURING = enum.auto()
     #: After every iteration that ended by itself.
     END = RETURN | FAILURE
     ALWAYS = START | RETURN | FAILURE

@@ -19,6 +19,7 @@ FACTS = [
     events.BreakerWarned("k", "CostCap", "half is spent"),
     events.LoopPaused("k", 2.5),
     events.StartRefused("k", RULING),
+    events.VerdictFell("k", RULING, 3, 61.5, durable=True),
     events.RunEnded("k", RULING, 3, 2, 12.5, durable=True),
 ]
 

@@ -446,7 +446,7 @@ def test_a_stop_in_a_pause_is_obeyed_after_it():
 
 def test_iterations_that_nobody_asked_for_pass_quietly():
     """Below every horizon an iteration that returned takes no full turn."""
-    driven = Driven(IterationCap(1000), Deadline(total=600), ExitCondition(success=bool))
+    driven = Driven(IterationCap(1000), Deadline(last_start=600), ExitCondition(success=bool))
     driven.run(*[0] * 500)
 
     assert (driven.bodies, driven.full_turns, driven.kernel.starts) == (501, 0, 501)

@@ -141,7 +141,8 @@ def test_who_must_be_looked_at_in_full(breakers, delay, loud):
 @pytest.mark.parametrize(
     ("breakers", "simple"),
     [
-        ([IterationCap(9), Deadline(total=9)], True),
+        ([IterationCap(9), Deadline(last_start=9)], True),
+        ([IterationCap(9), Deadline(total=9)], False),
         ([IterationCap(9), ExitCondition(success=bool)], True),
         ([IterationCap(9), ExitCondition(success=lambda: True)], False),
         ([IterationCap(9), Breaker()], False),
@@ -149,7 +150,7 @@ def test_who_must_be_looked_at_in_full(breakers, delay, loud):
     ],
 )
 def test_who_has_a_word_before_the_first_iteration(breakers, simple):
-    """A loop whose breakers are all silent at the start begins without a turn."""
+    """A loop whose breakers are all silent at the start begins without a turn, unless it is watched."""
     assert planned(*breakers).simple is simple
 
 

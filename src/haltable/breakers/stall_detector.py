@@ -42,6 +42,7 @@ STATES_KEPT = 4096
 #: How many samples fit into a window unless ``every=`` says otherwise.
 SAMPLES = 10
 _WHEN = "when"
+_WHENEVER = Due.ALWAYS | Due.DURING
 
 
 def _part_of_the_window(stall: StallDetector) -> float:
@@ -150,6 +151,11 @@ class StallDetector(Breaker):
         self._start_over()
 
     @property
+    def patience(self) -> float:
+        """The spacing of its looks: what is new shows while a body runs, too."""
+        return self.every
+
+    @property
     def speaks_after(self) -> float:
         """It cannot speak before a whole window has passed."""
         return self.after_seconds
@@ -157,12 +163,12 @@ class StallDetector(Breaker):
     def asks(self) -> tuple[Question, ...]:
         """Returns one question for each piece of evidence, and ``when`` before them."""
         questions = [
-            Question(name, _Look(leaf), Due.ALWAYS, timed=True)
+            Question(name, _Look(leaf), _WHENEVER, timed=True)
             for name, leaf in zip(self._names, self._leaves, strict=True)
         ]
         if self.when is not None:
             ask = self.when
-            questions.insert(0, Question(_WHEN, lambda _: ask(), Due.ALWAYS, timed=True))
+            questions.insert(0, Question(_WHEN, lambda _: ask(), _WHENEVER, timed=True))
         return tuple(questions)
 
     def due_at(self, question: Question) -> float:
@@ -211,6 +217,10 @@ class StallDetector(Breaker):
 
     def before(self, iteration: Iteration) -> Trip | None:
         """Rules before a start, which a key that was resumed may need."""
+        return self._judge(iteration.elapsed)
+
+    def during(self, iteration: Iteration) -> Trip | None:
+        """Rules while the body runs, when the samples of this moment are in."""
         return self._judge(iteration.elapsed)
 
     def after(self, iteration: Iteration) -> Trip | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from haltable.events import BreakerWarned, Event, RunEnded
+from haltable.events import BreakerWarned, Event, RunEnded, VerdictFell
 from haltable.model import Status
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def log_event(event: Event) -> None:
     import logging  # The light door: a loop that only succeeds never loads it.
 
     level = logging.DEBUG
-    if isinstance(event, BreakerWarned):
+    if isinstance(event, (BreakerWarned, VerdictFell)):
         level = logging.WARNING
     elif isinstance(event, RunEnded):
         quiet = event.ruling.status in (Status.SUCCEEDED, Status.OPEN)

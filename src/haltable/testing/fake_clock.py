@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Callable
 
 from haltable.errors import ConfigurationError
 
@@ -37,7 +38,7 @@ class FakeClock:
         (25.0, 25.0, 7.0)
     """
 
-    __slots__ = ("_lock", "_now", "_waits")
+    __slots__ = ("_listeners", "_lock", "_now", "_waits")
 
     #: Its waits move the time themselves, so an async driver need not sleep.
     virtual = True
@@ -47,6 +48,7 @@ class FakeClock:
             raise ConfigurationError(f"FakeClock(start={start!r}): give seconds, a finite number")
         self._now = float(start)
         self._waits: list[float] = []
+        self._listeners: list[Callable[[], None]] = []
         self._lock = threading.Lock()
 
     def now(self) -> float:
@@ -59,11 +61,14 @@ class FakeClock:
         with self._lock:
             return tuple(self._waits)
 
-    def advance(self, seconds: float) -> None:
+    def advance(self, seconds: float, *, watched: bool = False) -> None:
         """Moves the time on.
 
         Args:
             seconds: by how much, 0 or more.
+            watched: whether those look who watch a running body, at the end of
+                it: a breaker may then speak in mid-body, and the body of a
+                synchronous loop is interrupted here.
 
         Raises:
             ConfigurationError: if it is no finite number of at least 0, for a
@@ -73,6 +78,28 @@ class FakeClock:
             raise ConfigurationError(f"advance({seconds!r}): give 0 or more seconds, finite")
         with self._lock:
             self._now += seconds
+            listeners = tuple(self._listeners) if watched else ()
+        for listener in listeners:
+            listener()
+
+    def listen(self, listener: Callable[[], None]) -> Callable[[], None]:
+        """Has somebody called whenever `advance` moved the time on under his eyes.
+
+        Args:
+            listener: called without arguments, in the thread that calls `advance`.
+
+        Returns:
+            What ends it.
+        """
+        with self._lock:
+            self._listeners.append(listener)
+
+        def end() -> None:
+            with self._lock:
+                if listener in self._listeners:
+                    self._listeners.remove(listener)
+
+        return end
 
     def wait(self, seconds: float, woken: threading.Event) -> None:
         """Moves the time on by a wait; not at all if the event is set already."""

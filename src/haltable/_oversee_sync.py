@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: MIT
+"""Watches the body of a run while it is running, calling: the twin of ``_oversee_async``.
+
+It asks what is due, has the breakers weigh it, and when a verdict falls has it
+written, told and carried out.  When it is called, the ports decide.
+"""
+
+from __future__ import annotations
+
+from haltable import _ports_sync as ports
+from haltable._claim_sync import condemned
+from haltable._state import RunState
+from haltable.errors import StoreError
+from haltable.plan import Asked
+from haltable.probe import Answer
+
+__all__ = ["glance"]
+
+#: Seconds that writing and telling a verdict may take before the body is interrupted.
+_PATIENCE = 0.2
+
+
+def glance(run: RunState) -> None:
+    """Looks at the running body: has a breaker anything to say, is a question due?"""
+    oversight, now = run.overseen(), run.now()
+    if oversight.weigh(now):
+        carry_out(run, now)
+        return
+    turn, due = oversight.due(now)
+    if due:
+        ports.aside(run, lambda: inquire(run, turn, due, now))
+
+
+def inquire(run: RunState, turn: int, due: tuple[Asked, ...], now: float) -> None:
+    """Puts the questions that are due to the world, and has the answers weighed."""
+    oversight, answers = run.overseen(), list[tuple[Asked, Answer]]()
+    try:
+        for asked in due:
+            try:
+                answers.append((asked, Answer(ports.ask(asked, None))))
+            except Exception as fault:
+                answers.append((asked, Answer(fault=fault)))
+    finally:
+        oversight.asking = False
+    if oversight.weigh(now, turn, answers):
+        carry_out(run, run.now())
+
+
+def carry_out(run: RunState, now: float) -> None:
+    """Has the verdict written and told, and interrupts the body."""
+    oversight = run.overseen()
+    if not oversight.pronouncing and not oversight.is_stored and run.kernel.ruling is not None:
+        oversight.pronouncing = True
+        ports.aside(run, lambda: pronounce(run))
+    if oversight.is_late(now, _PATIENCE):
+        oversight.strike(now)
+
+
+def pronounce(run: RunState) -> None:
+    """Writes and tells the verdict on the running body, and interrupts that."""
+    oversight, durable = run.overseen(), False
+    try:
+        durable = condemned(run)
+        oversight.is_stored = True
+    except StoreError as error:
+        # The next glance tries again, and so does the end of the run.
+        run.note_blind_watch(error)
+    finally:
+        oversight.pronouncing = False
+    if not oversight.is_told:
+        oversight.is_told = True
+        run.tell_verdict(durable=durable)
+    oversight.strike(run.now())

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: MIT
+"""What whoever watches a running body knows: since when it runs, and what came of it.
+
+It decides by asking the kernel, under one lock with the driver: while that is
+at work between two bodies, nobody watches.  Who calls it and when, and what is
+written, it does not know.
+
+The theory.  Between the driver and a body control goes to and fro; `opened` and
+`shut` say where it is.  A glance only counts while the body has it:
+
+    shut --opened--> open --glance, no verdict--> open
+                     open --glance, a verdict--> condemned --(told, struck)*
+    open or condemned --shut--> shut
+
+A verdict that has fallen stays; then the body is interrupted again and again,
+once a grace, until it lets go of the control.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from haltable._strike import Striker
+from haltable.plan import Asked
+from haltable.probe import Answer
+
+__all__ = ["Oversight"]
+
+
+class Oversight:
+    """One run as those see it who watch its body.
+
+    Args:
+        run: the run, which is not kept alive.
+    """
+
+    __slots__ = (
+        "_gate",
+        "_helpers",
+        "_is_open",
+        "_run",
+        "_seen",
+        "_struck",
+        "_turns",
+        "asking",
+        "demanded",
+        "is_stored",
+        "is_told",
+        "over",
+        "pronouncing",
+        "ruled",
+        "since",
+        "striker",
+    )
+
+    def __init__(self, run: Any) -> None:
+        self._run = weakref.ref(run)
+        #: Called when the run has ended.
+        self.over: Callable[[], None] | None = None
+        self._gate = threading.Lock()
+        #: Whether the body has control.
+        self._is_open = False
+        #: How often the driver took it back.
+        self._turns = 0
+        #: The start that was open at the newest glance, and when it was first seen.
+        self._seen, self.since = 0, 0.0
+        #: When the verdict fell; None before.
+        self.ruled: float | None = None
+        #: When the body was interrupted last.
+        self._struck: float | None = None
+        #: Whether somebody is asking its questions just now.
+        self.asking = False
+        #: Whether an operator wants the body interrupted.
+        self.demanded = False
+        #: How far the verdict is: somebody writes it just now, it is written, it is told.
+        self.pronouncing = self.is_stored = self.is_told = False
+        self.striker: Striker | None = None
+        self._helpers: list[threading.Thread] = []
+
+    # The driver's side --------------------------------------------------------------
+
+    def opened(self) -> None:
+        """Notes that the body gets control."""
+        self._is_open = True
+
+    def shut(self) -> None:
+        """Notes that the driver has control; waits for a glance that is under way."""
+        with self._gate:
+            self._is_open = False
+            self._turns += 1
+            if self.striker is not None:
+                self.striker.calm()
+
+    def arm(self) -> None:
+        """Lets the body of this very thread be interrupted."""
+        run = self._run()
+        if run is not None and self.striker is None:
+            self.striker = Striker(run.refusal, lambda: self._is_open)
+
+    def disarm(self) -> None:
+        """Undoes `arm`; the driver has control."""
+        striker, self.striker = self.striker, None
+        if striker is not None:
+            self.shut()
+            striker.end()
+
+    def end(self) -> None:
+        """Ends the watching, for the run has ended."""
+        self._is_open = False
+        self.disarm()
+        over, self.over = self.over, None
+        if over is not None:
+            over()
+        for helper in self._helpers:
+            if helper is not threading.current_thread():
+                helper.join(self._grace())
+
+    # The watcher's side -------------------------------------------------------------
+
+    def aside(self, act: Callable[[], None]) -> None:
+        """Does something in a thread of its own, so that no other run waits for it."""
+        self._helpers = [helper for helper in self._helpers if helper.is_alive()]
+        helper = threading.Thread(target=act, name="haltable-watcher-aside", daemon=True)
+        self._helpers.append(helper)
+        helper.start()
+
+    def weigh(
+        self, now: float, turn: int | None = None, answers: Iterable[tuple[Asked, Answer]] = ()
+    ) -> bool:
+        """Asks the breakers of the running body; says whether it is to be interrupted.
+
+        Args:
+            now: the moment.
+            turn: that in which the answers were asked for; they are dropped in another.
+            answers: of the questions that were due.
+        """
+        run = self._run()
+        # The driver never waits long, and where it is at work nothing is to be weighed.
+        if run is None or not self._gate.acquire(blocking=False):
+            return False
+        try:
+            kernel = run.kernel
+            if not self._is_open or run.finished or kernel.outcome is not None:
+                return False
+            if self._seen != kernel.starts:
+                self._seen, self.since = kernel.starts, now
+            if kernel.ruling is None and (turn is None or turn == self._turns):
+                iteration = kernel.glimpse(now, since=self.since)
+                ruling = kernel.oversee(iteration, answers)
+                if ruling is not None:
+                    kernel.ruling, self.ruled = ruling, now
+                    kernel.interrupt_quiet()
+            return kernel.ruling is not None or self.demanded
+        finally:
+            self._gate.release()
+
+    def due(self, now: float) -> tuple[int, tuple[Asked, ...]]:
+        """Returns the questions that are due, with the turn to which their answers belong."""
+        run = self._run()
+        if run is None or self.asking or not self._gate.acquire(blocking=False):
+            return 0, ()
+        try:
+            due = run.kernel.due_meanwhile(now) if self._is_open and not run.finished else ()
+            self.asking = bool(due)
+            return self._turns, due
+        finally:
+            self._gate.release()
+
+    def is_late(self, now: float, patience: float) -> bool:
+        """Whether the body is to be interrupted even if the verdict is not told yet."""
+        return self.is_told or self.ruled is None or now - self.ruled >= patience
+
+    def demand(self, now: float) -> None:
+        """Has the body interrupted, now and until it lets go."""
+        self.demanded = True
+        self.strike(now)
+
+    def strike(self, now: float) -> None:
+        """Interrupts the body, if it has control and its mode allows it, once a grace at most."""
+        run = self._run()
+        if run is None or (self._struck is not None and now - self._struck < self._grace()):
+            return
+        if not self._gate.acquire(blocking=False):
+            return
+        try:
+            if not self._is_open or run.finished:
+                return
+            if run.interrupter is not None:
+                self._struck, run.interrupted_by_us = now, True
+                run.interrupter()
+            elif self.striker is not None:
+                self._struck = now
+                self.striker.strike()
+        finally:
+            self._gate.release()
+
+    def _grace(self) -> float:
+        run = self._run()
+        return 0.0 if run is None else run.settings.grace

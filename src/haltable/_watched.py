@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: MIT
+"""A run whose bodies are watched: who has control, and what is told of a verdict in mid-body.
+
+It knows that somebody may be watching, and not who or how; it decides nothing.
+"""
+
+from __future__ import annotations
+
+import math
+
+from haltable._nesting import Nesting
+from haltable._oversight import Oversight
+from haltable._watch import INTERVAL
+from haltable.events import VerdictFell
+
+__all__ = ["Watched"]
+
+
+class Watched(Nesting):
+    """A run as those see it who watch its bodies."""
+
+    @property
+    def patience(self) -> float:
+        """Seconds between two looks at a running body."""
+        return min(self.kernel.plan.patience, INTERVAL)
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether anybody may want to interrupt a body: a breaker, or a key's operator."""
+        return self.key is not None or self.kernel.plan.patience < math.inf
+
+    def overseen(self) -> Oversight:
+        """Returns what is known of the running body of a run that is watched."""
+        if self.oversight is None:
+            raise AssertionError("only a run that is watched has an oversight")
+        return self.oversight
+
+    def opened(self) -> None:
+        """Notes that the body gets control."""
+        if self.oversight is not None:
+            self.oversight.opened()
+
+    def shut(self) -> None:
+        """Notes that the driver has control."""
+        if self.oversight is not None:
+            self.oversight.shut()
+
+    def note_overrun(self, moment: float) -> None:
+        """Warns of a body that went on although a verdict had fallen."""
+        ruled = None if self.oversight is None else self.oversight.ruled
+        if ruled is not None and moment - ruled > self.settings.grace:
+            self.kernel.warn("body", f"it went on for {moment - ruled:.1f} s after the verdict")
+
+    def tell_verdict(self, *, durable: bool) -> None:
+        """Tells of the verdict on the running body, here and to the runs begun inside it."""
+        kernel, oversight = self.kernel, self.overseen()
+        if kernel.ruling is None or self.finished:
+            return
+        lasted = kernel.glimpse(self.now(), since=oversight.since).lasted or 0.0
+        self.tell(VerdictFell(self.label, kernel.ruling, kernel.starts, lasted, durable))
+        self.stop_children(kernel.ruling.reason)
