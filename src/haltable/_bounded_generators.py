@@ -38,6 +38,7 @@ def generate(run: Run, generator: Generator[Any, Any, Any]) -> Generator[Any, An
                 return run.unwrap()
             finally:
                 run.take_control()
+            run.shut()
             run.kernel.returned(value)
             sent = thrown = None
             try:

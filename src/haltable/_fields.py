@@ -99,6 +99,8 @@ class RunFields:
     in_block: bool = False
     #: Whether the body is called by a driver of ours, which can take what is raised in it.
     driven: bool = False
+    #: Whether it is a generator's, each of whose resumptions is one.
+    generating: bool = False
     looping: bool = False
     single_step: bool = False
     previous: Any = None

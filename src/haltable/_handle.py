@@ -108,6 +108,7 @@ class Handle(RunState):
     def begin_generator(self) -> None:
         """Notes that a decorated generator drives the run."""
         self.use("a generator")
+        self.generating = True
         self.kernel.interrupt_quiet()
 
     def unwrap(self) -> Any:

@@ -94,17 +94,25 @@ class Oversight:
             if self.striker is not None:
                 self.striker.calm()
 
-    def arm(self) -> None:
-        """Lets the body of this very thread be interrupted."""
+    def arm(self, *, exactly: bool = False) -> None:
+        """Lets the body of this very thread be interrupted.
+
+        Args:
+            exactly: only where it can be done without fail between two frames,
+                for a body that no driver of ours is around: in the main thread.
+        """
         run = self._run()
-        if run is not None and self.striker is None:
-            self.striker = Striker(run.refusal, lambda: self._is_open)
+        if run is None or self.striker is not None:
+            return
+        striker = Striker(run.refusal, lambda: self._is_open and self.striker is not None)
+        if striker.is_exact or not exactly:
+            self.striker = striker
 
     def disarm(self) -> None:
-        """Undoes `arm`; the driver has control."""
-        striker, self.striker = self.striker, None
+        """Undoes `arm`."""
+        with self._gate:
+            striker, self.striker = self.striker, None
         if striker is not None:
-            self.shut()
             striker.end()
 
     def end(self) -> None:

@@ -146,6 +146,8 @@ def oversee(run: RunState, glance: Callable[[RunState], None]) -> None:
     oversight.over = end
     if run.driven:
         oversight.arm()
+    elif run.entered or run.generating:
+        oversight.arm(exactly=True)
 
 
 def aside(run: RunState, act: Callable[[], None]) -> None:

@@ -166,11 +166,15 @@ class RunState(Watched):
             )
         self.check(iteration)
         self.in_block = True
+        if self.oversight is not None:
+            self.oversight.arm(exactly=True)
 
     def leave(self, iteration: Iteration, error: BaseException | None) -> bool:
         """Ends a ``with iteration:`` block; returns whether the exception became an outcome."""
         kernel = self.kernel
         self.in_block = False
+        if self.oversight is not None:
+            self.oversight.disarm()
         if kernel.starts != iteration.starts or kernel.outcome is not None:
             return False
         ours, rest = split_interrupt(error, self.verbs)

@@ -30,12 +30,15 @@ _ARRIVAL = 1.0
 _DRIVERS = frozenset(
     f"haltable.{room}"
     for room in (
+        "_bounded_generators",
         "_claim_sync",
         "_context",
         "_drive_sync",
         "_handle",
         "_oversight",
+        "_over",
         "_state",
+        "_watched",
         "counting",
         "hearing",
         "iteration",
@@ -64,6 +67,11 @@ class Striker:
         self._number = _free_signal()
         if self._number is not None:
             signal.signal(self._number, self._receive)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it never raises in code of ours that is about to look by itself."""
+        return self._number is not None
 
     def strike(self) -> None:
         """Interrupts the body, from another thread, while it has control."""
