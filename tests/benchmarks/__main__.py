@@ -36,6 +36,7 @@ from tests.benchmarks import (
     import_rows,
     sqlite_rows,
     sync_rows,
+    watch_rows,
 )
 from tests.benchmarks.measuring import Row, Size, measured
 from tests.benchmarks.subjects import quiet
@@ -48,6 +49,7 @@ ROWS = {
     "sqlite": sqlite_rows.ROWS,
     "effects": effect_rows.ROWS,
     "endurance": endurance_rows.ROWS,
+    "watch": watch_rows.ROWS,
     "import": import_rows.ROWS,
 }
 QUICK = Size(rounds=2, iterations=100, calls=50, writes=20, synced=5, endurance=2_000)

@@ -39,6 +39,7 @@ ROW = re.compile(r"^\| `(\w+)` \|", re.MULTILINE)
 PUBLIC = {
     "haltable",
     "haltable.bodies",
+    "haltable.clock",
     "haltable.conditions",
     "haltable.effects",
     "haltable.evidence",

@@ -150,7 +150,7 @@ def test_who_must_be_looked_at_in_full(breakers, delay, loud):
     ],
 )
 def test_who_has_a_word_before_the_first_iteration(breakers, simple):
-    """A loop whose breakers are all silent at the start begins without a turn, unless it is watched."""
+    """A loop whose breakers are silent at the start, and watch nothing, begins without a turn."""
     assert planned(*breakers).simple is simple
 
 

@@ -48,7 +48,8 @@ class Deadline(Breaker):
     ``total`` and ``iteration`` interrupt a running body where its mode allows it,
     ``last_start`` lets it come to its end.  Seconds are the loop's clock's, by
     default the machine's monotonic one, which no change of the wall clock moves
-    and which stands still while the machine is suspended.
+    and which stands still while the machine is suspended; with
+    ``clock=haltable.clock.BootClock()`` that time counts too.
 
     Args:
         total: seconds for which the loop may be alive, pauses included; on a
