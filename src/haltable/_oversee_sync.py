@@ -7,6 +7,8 @@ written, told and carried out.  When it is called, the ports decide.
 
 from __future__ import annotations
 
+import functools
+
 from haltable import _ports_sync as ports
 from haltable._claim_sync import condemned
 from haltable._state import RunState
@@ -28,7 +30,7 @@ def glance(run: RunState) -> None:
         return
     turn, due = oversight.due(now)
     if due:
-        ports.aside(run, lambda: inquire(run, turn, due, now))
+        ports.aside(run, functools.partial(inquire, run, turn, due, now))
 
 
 def inquire(run: RunState, turn: int, due: tuple[Asked, ...], now: float) -> None:
@@ -51,7 +53,7 @@ def carry_out(run: RunState, now: float) -> None:
     oversight = run.overseen()
     if not oversight.pronouncing and not oversight.is_stored and run.kernel.ruling is not None:
         oversight.pronouncing = True
-        ports.aside(run, lambda: pronounce(run))
+        ports.aside(run, functools.partial(pronounce, run))
     if oversight.is_late(now, _PATIENCE):
         oversight.strike(now)
 

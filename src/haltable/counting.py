@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 
-from haltable.iteration import Facts, Iteration, Verbs
+from haltable.facts import Facts
+from haltable.iteration import Iteration, Verbs
 from haltable.model import Done, GiveUp, Outcome, Ruling, Verdict
 from haltable.plan import Plan
 from haltable.records import LoopRecord, new_record

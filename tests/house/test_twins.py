@@ -67,7 +67,7 @@ async def items(source: AsyncIterator[T]) -> list[T]:
 RENAMED = {"AsyncPorts": "Ports", "adrive": "drive"}
 
 
-@pytest.mark.parametrize("room", ["_drive", "_claim", "_effects"])
+@pytest.mark.parametrize("room", ["_drive", "_claim", "_effects", "_oversee", "_sending"])
 def test_the_drivers_have_not_drifted(room):
     """What one driver does, the other does, in the same order, and awaits it."""
     sync, awaiting = (PACKAGE / f"{room}_sync.py", PACKAGE / f"{room}_async.py")

@@ -9,7 +9,7 @@ import attrs
 import pytest
 
 from haltable import ConfigurationError, Done, GiveUp, Iteration
-from haltable.iteration import Facts
+from haltable.facts import Facts
 from haltable.model import Outcome
 
 FACTS = Facts(

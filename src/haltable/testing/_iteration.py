@@ -10,7 +10,8 @@ import math
 from collections.abc import Iterable
 
 from haltable.errors import ConfigurationError
-from haltable.iteration import Facts, Iteration
+from haltable.facts import Facts
+from haltable.iteration import Iteration
 from haltable.model import Outcome
 
 __all__ = ["iteration"]
