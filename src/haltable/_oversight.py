@@ -184,7 +184,8 @@ class Oversight:
     def demand(self, now: float) -> None:
         """Has the body interrupted, now and until it lets go."""
         self.demanded = True
-        self.strike(now)
+        if self.striker is None or not self.striker.is_here:
+            self.strike(now)
 
     def strike(self, now: float) -> None:
         """Interrupts the body, if it has control and its mode allows it, once a grace at most."""

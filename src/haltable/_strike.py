@@ -73,12 +73,17 @@ class Striker:
         """Whether it never raises in code of ours that is about to look by itself."""
         return self._number is not None
 
+    @property
+    def is_here(self) -> bool:
+        """Whether this is the very thread whose body it interrupts."""
+        return self._thread == threading.get_ident()
+
     def strike(self) -> None:
-        """Interrupts the body, from another thread, while it has control."""
+        """Interrupts the body while it has control."""
         if self._number is not None:
             self._sent += 1
             signal.pthread_kill(self._thread, self._number)
-        elif self._thread != threading.get_ident():
+        else:
             self._pending = _set_exception(self._thread, _raising(self._exception))
 
     def calm(self) -> None:
