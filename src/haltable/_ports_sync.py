@@ -142,7 +142,7 @@ def oversee(run: RunState, glance: Callable[[RunState], None]) -> None:
         listen = getattr(run.clock, "listen", None)
         end = None if listen is None else listen(functools.partial(glance, run))
     else:
-        end = _watch.shared.attend(_Glance(run, glance), run.patience)
+        end = _watch.bodies.attend(_Glance(run, glance), run.patience)
     oversight.over = end
     if run.driven:
         oversight.arm()

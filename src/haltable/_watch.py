@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The shared watcher: one lazy thread that looks at long-running runs.
+"""The shared watchers: lazy threads that look at long-running runs.
 
 It knows the tokens of this process's keyed runs that are alive, and calls each
-look at its own interval; what a look does is the driver's business.  The thread
+look at its own interval; what a look does is the driver's business.  A thread
 starts with the first that wants looking at and ends with the last.
 """
 
@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection
 
 import attrs
 
-__all__ = ["INTERVAL", "Watcher", "shared"]
+__all__ = ["INTERVAL", "Watcher", "bodies", "shared"]
 
 #: Seconds between two looks at a record, and how long a body may run before the first.
 INTERVAL = 1.0
@@ -141,5 +141,7 @@ class Watcher:
                 duty.look()
 
 
-#: The one watcher of the process.
+#: Looks at records: the one that knows which runs of this process are alive.
 shared = Watcher()
+#: Looks at running bodies, and waits for no store that hangs.
+bodies = Watcher()

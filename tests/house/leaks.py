@@ -178,7 +178,8 @@ _TIMERS = {
 
 
 def _dismiss_watcher() -> None:
-    # It lingers for the next effect, up to a second; after a test there is none.
+    # They linger for what comes next, up to a second; after a test that is nothing.
+    _watch.bodies.remove("", lingering=False)
     _watch.shared.remove("", lingering=False)
 
 
