@@ -75,6 +75,7 @@ class ProcessGroup:
         argv: the program and its arguments.
         grace: seconds from TERM to KILL.
         output: the descriptor for what it prints; thrown away by default.
+        errors: one for what it prints to its standard error; None for the same.
         cwd: the directory it runs in; None for ours.
         env: its whole environment; None for ours.
 
@@ -86,6 +87,7 @@ class ProcessGroup:
     argv: Sequence[str]
     grace: float = attrs.field(kw_only=True)
     output: int = attrs.field(default=subprocess.DEVNULL, kw_only=True)
+    errors: int | None = attrs.field(default=None, kw_only=True)
     cwd: str | None = attrs.field(default=None, kw_only=True)
     env: Mapping[str, str] | None = attrs.field(default=None, kw_only=True)
     _process: subprocess.Popen[bytes] = attrs.field(init=False)
@@ -99,7 +101,7 @@ class ProcessGroup:
                     self.argv,
                     stdin=nothing,
                     stdout=self.output,
-                    stderr=self.output,
+                    stderr=self.output if self.errors is None else self.errors,
                     cwd=self.cwd,
                     env=self.env,
                     start_new_session=True,
