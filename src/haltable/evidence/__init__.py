@@ -12,14 +12,18 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from haltable.evidence.files import Files as Files
+    from haltable.evidence.git_tree import GitTree as GitTree
+    from haltable.evidence.output import Output as Output
     from haltable.evidence.probe import Probe as Probe
     from haltable.probe import Evidence as Evidence
 
-__all__ = ["Evidence", "Files", "Probe"]
+__all__ = ["Evidence", "Files", "GitTree", "Output", "Probe"]
 
 _HOMES = {
     "Evidence": "haltable.probe",
     "Files": "haltable.evidence.files",
+    "GitTree": "haltable.evidence.git_tree",
+    "Output": "haltable.evidence.output",
     "Probe": "haltable.evidence.probe",
 }
 

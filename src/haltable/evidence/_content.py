@@ -16,7 +16,9 @@ from typing import Self, TypeAlias
 
 import attrs
 
-__all__ = ["Content", "marks_of"]
+from haltable.errors import ConfigurationError
+
+__all__ = ["Content", "check_size", "marks_of"]
 
 Marks: TypeAlias = tuple[int, ...]
 
@@ -63,10 +65,11 @@ class Content:
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
         except (FileNotFoundError, NotADirectoryError):
             return None
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            os.close(descriptor)
+            return None
         with io.FileIO(descriptor) as file:
-            found = os.fstat(descriptor)
-            if not stat.S_ISREG(found.st_mode):
-                return None
             # The guard that git calls "racy": a file may be written twice within
             # one step of its stamps, and if it was read in between, its marks
             # look as if nothing had happened since.  Marks are trusted only if
@@ -75,6 +78,12 @@ class Content:
             # because mtime is anybody's to set.
             settled = now - found.st_ctime_ns > _STEP
             return cls(_digest(file, found.st_size, limit), marks_of(found), settled)
+
+
+def check_size(value: object, caller: str) -> None:
+    """Raises `ConfigurationError` unless the value is a number of bytes of at least 1."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigurationError(f"{caller}(max_bytes={value!r}): give a number of at least 1")
 
 
 def _digest(file: io.FileIO, size: int, limit: int) -> bytes:

@@ -17,7 +17,7 @@ from pathlib import Path
 import attrs
 
 from haltable.errors import ConfigurationError
-from haltable.evidence._content import Content, marks_of
+from haltable.evidence._content import Content, check_size, marks_of
 from haltable.evidence._level import Level, Tail
 from haltable.probe import Evidence
 
@@ -81,7 +81,7 @@ class Files(Evidence):
     ) -> None:
         if not globs:
             raise ConfigurationError('Files(): give at least one glob, such as "out/**/*.md"')
-        _check_size(max_bytes)
+        check_size(max_bytes, "Files")
         self._max_bytes = max_bytes
         self._root = "./" if root is None else _slashed(root)
         tails: dict[str, list[Tail]] = {}
@@ -155,11 +155,6 @@ class Files(Evidence):
 
     def __str__(self) -> str:
         return self._name
-
-
-def _check_size(value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigurationError(f"Files(max_bytes={value!r}): give a number of at least 1")
 
 
 def _slashed(root: str | os.PathLike[str]) -> str:
