@@ -226,7 +226,9 @@ async def _write(run: RunState, key: str, value: bytes, expected: int) -> Entry 
 
 def _in_thread(asked: Asked) -> Callable[[Any], Awaitable[object]]:
     async def ask_in_thread(subject: object) -> object:
-        return await anyio.to_thread.run_sync(asked.ask, subject)
+        # It may turn out to be a promise, and trio lets none out of a thread by itself.
+        (answer,) = await anyio.to_thread.run_sync(lambda: (asked.ask(subject),))
+        return await settle(answer)
 
     return ask_in_thread
 

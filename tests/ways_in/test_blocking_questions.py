@@ -102,6 +102,27 @@ async def test_a_reason_to_give_up_that_takes_long_to_see():
     assert threading.current_thread() not in slow.threads
 
 
+@pytest.mark.parametrize("due", [Due.START, Due.RETURN])
+async def test_a_promise_out_of_another_thread_is_kept(due):
+    """A condition that blocks, composed with one that is async, holds only if it really does."""
+
+    class Blocking(Condition):
+        blocks = True
+
+        def holds(self, subject):
+            return False
+
+    Blocking.due = due
+
+    async def not_yet():
+        return False
+
+    loop = Loop(IterationCap(2), ExitCondition(success=Blocking() | not_yet))
+    report = await loop.arun(body)
+
+    assert (report.status, report.starts) == (Status.TRIPPED, 2)
+
+
 async def test_evidence_that_takes_long_to_see():
     """The same of a stall detector's looks."""
     slow, clock = SlowEvidence(), FakeClock()
