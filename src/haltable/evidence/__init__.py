@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from haltable.evidence.git_tree import GitTree as GitTree
     from haltable.evidence.output import Output as Output
     from haltable.evidence.probe import Probe as Probe
+    from haltable.evidence.rows import Rows as Rows
     from haltable.probe import Evidence as Evidence
 
-__all__ = ["Evidence", "Files", "GitTree", "Output", "Probe"]
+__all__ = ["Evidence", "Files", "GitTree", "Output", "Probe", "Rows"]
 
 _HOMES = {
     "Evidence": "haltable.probe",
@@ -25,6 +26,7 @@ _HOMES = {
     "GitTree": "haltable.evidence.git_tree",
     "Output": "haltable.evidence.output",
     "Probe": "haltable.evidence.probe",
+    "Rows": "haltable.evidence.rows",
 }
 
 
