@@ -194,6 +194,25 @@ def test_unchanged_files_are_read_once(out, later, reads):
     assert sorted(reads) == ["one.md", "one.md", "two.md"]
 
 
+def test_of_ten_thousand_files_only_the_changed_is_read(tmp_path, later, reads):
+    """A look at many files reads those that have changed, and no other."""
+    for number in range(10_000):
+        directory = tmp_path / f"{number // 100}"
+        directory.mkdir(exist_ok=True)
+        (directory / f"{number}.md").touch()
+    files = Files("**/*.md", root=tmp_path)
+    states = [files.fingerprint()]
+    assert len(reads) == 10_000
+    reads.clear()
+    assert files.fingerprint() == states[0]
+    (tmp_path / "77" / "7777.md").write_text("changed")
+    states.append(files.fingerprint())
+    (tmp_path / "77" / "7777.md").write_text("")
+
+    assert states[1] != states[0] == files.fingerprint()
+    assert reads == ["7777.md"] * 2
+
+
 def test_fresh_files_are_read_again(out, monkeypatch, reads):
     """Marks of a file that was written a moment ago prove nothing."""
     monkeypatch.setattr("haltable.evidence._content.marks_of", lambda _: (0,))
