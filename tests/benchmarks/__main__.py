@@ -33,6 +33,7 @@ from tests.benchmarks import (
     decorator_rows,
     effect_rows,
     endurance_rows,
+    evidence_rows,
     import_rows,
     sqlite_rows,
     sync_rows,
@@ -49,10 +50,11 @@ ROWS = {
     "sqlite": sqlite_rows.ROWS,
     "effects": effect_rows.ROWS,
     "endurance": endurance_rows.ROWS,
+    "evidence": evidence_rows.ROWS,
     "watch": watch_rows.ROWS,
     "import": import_rows.ROWS,
 }
-QUICK = Size(rounds=2, iterations=100, calls=50, writes=20, synced=5, endurance=2_000)
+QUICK = Size(rounds=2, iterations=100, calls=50, writes=20, synced=5, endurance=2_000, files=200)
 
 
 def report(rows: Sequence[Row], size: Size) -> str:

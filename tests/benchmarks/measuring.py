@@ -37,6 +37,7 @@ class Size:
         writes: of keyed loops.
         synced: of keyed loops whose every write waits for the disk.
         endurance: iterations of the loop that must not grow old.
+        files: that evidence looks at.
     """
 
     rounds: int = 15
@@ -45,6 +46,7 @@ class Size:
     writes: int = 1_000
     synced: int = 200
     endurance: int = 1_000_000
+    files: int = 10_000
 
 
 @attrs.frozen
