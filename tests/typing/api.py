@@ -6,11 +6,13 @@ Each line is a promise to users about what their own checker will say.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any, assert_type
 
 import attrs
+import psycopg
 
 import haltable
 from haltable import (
@@ -54,7 +56,7 @@ from haltable.effects import (
     Verdict,
     claim,
 )
-from haltable.evidence import Files, Probe
+from haltable.evidence import Evidence, Files, GitTree, Output, Probe, Rows
 from haltable.stores import AsyncStore, Conflict, Durability, Entry, Store
 
 
@@ -435,6 +437,20 @@ def when_an_effect_does_not_return() -> None:
         assert_type((lost.value, lost.stored, lost.stored_value), tuple[object, str, object])
     except (PayloadMismatch, ResultNotStored):
         pass
+
+
+# Evidence -----------------------------------------------------------------------
+
+
+def looking(opened: sqlite3.Connection, url: str) -> None:
+    """Connections, and what makes them, sync or async, are all taken."""
+    count = "select count(*) from task"
+    assert_type(Rows(count, opened) | Files("*.md"), Evidence)
+    Rows(count, lambda: sqlite3.connect("work.db"), name="tasks")
+    Rows(f"{count} where state = %s", lambda: psycopg.connect(url), "done")
+    Rows(count, lambda: psycopg.AsyncConnection.connect(url))
+    Rows(count, psycopg.connect(url))
+    assert_type(GitTree(Path("checkout"), timeout=5) & Output(["ls", Path("out")]), Evidence)
 
 
 # Bodies, stores, operators -----------------------------------------------------
