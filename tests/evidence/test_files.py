@@ -339,6 +339,7 @@ def test_only_regular_files_count(out):
 
     assert files.fingerprint() == before
     assert _content.Content.read(str(out / "pipe.md"), 1) is None
+    assert _content.Content.read(str(out / "deep"), 1) is None
 
 
 def test_links_to_files_are_read_through(out, tmp_path_factory):

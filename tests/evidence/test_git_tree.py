@@ -401,6 +401,39 @@ def test_a_broken_repository_inside_is_blind(repository, tree):
         tree.fingerprint()
 
 
+def test_what_only_looks_like_a_repository_is_blind(repository, tree):
+    """Git would go on looking further up, and read the outer repository in its place."""
+    _delete(repository)
+    (repository.path / "one" / ".git").mkdir(parents=True)
+
+    with pytest.raises(HaltableError, match=r"one is a repository that git cannot read"):
+        tree.fingerprint()
+
+
+def test_what_was_staged_and_changed_again_counts_as_it_lies(repository, tree):
+    """A new file reads the same whether an older content of it was staged or not."""
+    _create(repository)
+    repository.git("add", "new")
+    (repository.path / "new").write_text("more")
+    (repository.path / "two").unlink()
+    (repository.path / "two").symlink_to("one")
+    before = tree.fingerprint()
+    repository.git("rm", "-q", "--cached", "two")
+    repository.git("reset", "-q", "new")
+
+    assert tree.fingerprint() == before
+
+
+def test_a_pipe_in_place_of_a_file_is_none(repository, tree):
+    """What git would not record is as if it were not there, in the index or out of it."""
+    _delete(repository)
+    before = tree.fingerprint()
+    repository.git("rm", "-q", "--cached", "one")
+    os.mkfifo(repository.path / "one")
+
+    assert tree.fingerprint() == before
+
+
 def test_no_repository_is_blind(tmp_path):
     """Where there is no repository, git's own words say so."""
     with pytest.raises(HaltableError, match=r"GitTree\(.*git ended with status 128: fatal: not a"):
@@ -468,11 +501,13 @@ def test_looking_changes_nothing(repository, tree):
         (hooks / name).write_text(script)
         (hooks / name).chmod(0o755)
     repository.git("config", "core.fsmonitor", str(hooks / "monitor"))
-    (repository.path / ".git" / "index.lock").write_text("somebody commits just now")
     _touch(repository)
     index = repository.path / ".git" / "index"
     before = (index.read_bytes(), index.stat().st_mtime_ns, index.stat().st_ino)
-    tree.fingerprint()
+    state = tree.fingerprint()
+    (repository.path / ".git" / "index.lock").write_text("somebody commits just now")
+
+    assert tree.fingerprint() == state
 
     assert (index.read_bytes(), index.stat().st_mtime_ns, index.stat().st_ino) == before
     assert not (repository.path / "ran").exists()

@@ -190,6 +190,22 @@ def test_it_trips_when_nothing_is_any_more(kind, tmp_path):
     assert (report.breaker, report.starts) == ("StallDetector", 5)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+async def test_async_loops_ask_it_too(kind, tmp_path):
+    """On either event loop it goes on while something is produced, and trips when nothing is."""
+    evidence, produce, _ = kind(tmp_path)
+    clock = FakeClock()
+
+    async def body(iteration):
+        clock.advance(SECONDS)
+        if iteration.number <= 4:
+            produce(iteration.number)
+
+    report = await looped(evidence, clock).arun(body)
+
+    assert (report.breaker, report.starts) == ("StallDetector", 7)
+
+
 @pytest.mark.parametrize(("kind", "act"), IDLE)
 def test_motion_is_no_progress(kind, act, tmp_path):
     """However busy a body looks, going through states that were there before trips."""

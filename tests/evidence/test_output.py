@@ -14,9 +14,6 @@ import pytest
 from haltable.errors import ConfigurationError, HaltableError
 from haltable.evidence import Evidence, Output
 
-#: Seconds that no test waits for.
-LONG = 60
-
 
 def shell(line):
     """Returns the evidence of a line of shell."""
@@ -97,6 +94,16 @@ def test_what_it_leaves_running_is_killed(tmp_path, talks):
     left = Path(f"/proc/{int(pid.read_text())}/stat")
 
     assert not left.exists() or left.read_text().rpartition(")")[2].split()[0] in "ZX"
+
+
+def test_what_escapes_it_holds_nobody_up(tmp_path):
+    """Whoever left the group and keeps the output open is not waited for."""
+    pid = shlex.quote(str(tmp_path / "pid"))
+    escapee = f"setsid sh -c 'echo $$ > {pid}.new; mv {pid}.new {pid}; exec sleep 60' &"
+    state = shell(f"{escapee} until test -e {pid}; do :; done; echo done").fingerprint()
+    os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
+
+    assert state == shell("echo done").fingerprint()
 
 
 def test_statuses_that_nobody_keeps_are_blind():

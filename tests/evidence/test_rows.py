@@ -168,7 +168,21 @@ VALUES = [
         dt.datetime(2026, 1, 2, tzinfo=dt.UTC),
     ),
     *(dt.time(1, 2), dt.time(1, 2, tzinfo=dt.UTC), dt.timedelta(1), dt.timedelta(microseconds=1)),
-    *(uuid.UUID(int=1), [], [None], [[]], [1, 2], [12], {}, {"a": 1}, {"a": [1]}, {"1": None}),
+    *(
+        uuid.UUID(int=1),
+        [],
+        [None],
+        [[]],
+        [1, 2],
+        [12],
+        ["a", "b"],
+        ["as:b"],
+        ["as1:b"],
+        {},
+        {"a": 1},
+        {"a": [1]},
+        {"1": None},
+    ),
 ]
 
 
@@ -525,6 +539,8 @@ def test_postgres_is_seen(postgres_url, table):
                 7,
             ),
         }
+        # Without parameters a percent sign is one.
+        assert Rows("select 1 where '7' like '%'", connection).fingerprint()
         before = {name: rows.fingerprint() for name, rows in kinds.items()}
         connection.execute(INSERT.format(table))
         after = {name: rows.fingerprint() for name, rows in kinds.items()}
