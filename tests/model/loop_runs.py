@@ -16,7 +16,7 @@ from unittest import mock
 
 import attrs
 
-from haltable import ExitCondition, IterationCap, Loop, _claim_async, _drive_async
+from haltable import ExitCondition, IterationCap, Loop, _claim_async, _drive_async, _sending_async
 from haltable._book import Book
 from haltable._state import RunState
 from haltable.conditions import never
@@ -102,6 +102,9 @@ class Ports:
         owner = owner_of(run.worker, elsewhere=self.elsewhere)
         book = run.book = Book(owner, new_record(run.label))
         return book
+
+    def oversee(self, run, glance):
+        pass
 
     def forget(self, run):
         pass
@@ -200,6 +203,7 @@ def driven(*, elsewhere: bool = False) -> Iterator[None]:
         # A pause is as long as the last one was.
         mock.patch.object(RunState, "chance", property(lambda run: lambda: 1.0)),
         mock.patch.object(_claim_async, "ports", ports),
+        mock.patch.object(_sending_async, "ports", ports),
         mock.patch.object(_drive_async, "ports", ports),
     ):
         yield

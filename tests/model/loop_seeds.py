@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from haltable import _book, _claim_async, _drive_async, interventions
+from haltable import _book, _claim_async, _drive_async, _sending_async, interventions
 from haltable._book import Book
 from haltable._recording import Recording
 from tests.model.loop_runs import Manner
@@ -33,7 +33,7 @@ SEEDS = (
     ),
     Seed(
         "a loop's write reads the version first and compares nothing",
-        _claim_async,
+        _sending_async,
         "send",
         "try:\n",
         "seen = await ports.read(run, run.store_key)\n"
