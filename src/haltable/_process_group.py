@@ -32,6 +32,7 @@ __all__ = [
     "ProcessGroup",
     "check_statuses",
     "checked",
+    "children",
     "is_alive",
     "pauses",
     "signal_group",
@@ -94,7 +95,7 @@ class ProcessGroup:
 
     def __enter__(self) -> Self:
         check_statuses()
-        before = _children()
+        before = children()
         try:
             with Path(os.devnull).open("rb") as nothing:
                 self._process = subprocess.Popen(
@@ -109,7 +110,7 @@ class ProcessGroup:
         except BaseException:
             # What a signal or another thread raises here may come when the child
             # is born and nobody has been told its number yet.
-            for newborn in _children() - before:
+            for newborn in children() - before:
                 signal_group(newborn, signal.SIGKILL)
                 os.kill(newborn, signal.SIGKILL)  # It may not lead its group yet.
                 os.waitpid(newborn, 0)
@@ -198,7 +199,7 @@ def signal_group(group: int, number: int) -> bool:
     return True
 
 
-def _children() -> set[int]:
+def children() -> set[int]:
     """Returns the children of this very thread, as far as the system can say."""
     try:
         return {int(pid) for pid in (_PROC / "thread-self/children").read_text().split()}

@@ -69,7 +69,7 @@ def test_a_kind_of_failure_can_end_the_loop(drive):
 
 def test_an_interrupted_loop_leaves_nothing(drive, tmp_path):
     """Ctrl-C goes through the loop, and the command's family is gone."""
-    script = f"head -c 200000 /dev/zero; {Tether.TIE} sleep 1000 & kill -INT $PPID; sleep 1000"
+    script = f"head -c 200000 /dev/zero; {Tether.TIE} sleep 1000 & kill -INT $HOST; sleep 1000"
     with Tether(tmp_path / "tether") as tether:
         with pytest.raises(KeyboardInterrupt):
             drive(Loop(IterationCap(9)), Command(["sh", "-c", script], env=tether.environment))

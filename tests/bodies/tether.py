@@ -20,7 +20,8 @@ class Tether:
 
     def __init__(self, path: Path) -> None:
         os.mkfifo(path)
-        self.environment = {**os.environ, "TETHER": str(path)}
+        #: With the number of the test's process, for scripts to signal it.
+        self.environment = {**os.environ, "TETHER": str(path), "HOST": str(os.getpid())}
         self.descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
 
     def __enter__(self) -> Self:

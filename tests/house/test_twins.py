@@ -67,6 +67,10 @@ async def items(source: AsyncIterator[T]) -> list[T]:
 RENAMED = {"AsyncPorts": "Ports", "adrive": "drive"}
 
 
+#: What a body's twins ask of the world: how they wait.
+WAITS = frozenset({"waits.readable"})
+
+
 @pytest.mark.parametrize("room", ["_drive", "_claim", "_effects", "_oversee", "_sending"])
 def test_the_drivers_have_not_drifted(room):
     """What one driver does, the other does, in the same order, and awaits it."""
@@ -74,6 +78,15 @@ def test_the_drivers_have_not_drifted(room):
     found = drifts(Twins(sync.read_text(), awaiting.read_text(), verbs=VERBS))
 
     assert {"read", "write", "rest"} <= PORTS
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("room", ["_child"])
+def test_the_bodies_have_not_drifted(room):
+    """What a thread does with a child, a task does, in the same order, and awaits it."""
+    sync, awaiting = (PACKAGE / "bodies" / f"{room}_{way}.py" for way in ("sync", "async"))
+    found = drifts(Twins(sync.read_text(), awaiting.read_text(), verbs=WAITS))
+
     assert not found, "\n".join(found)
 
 

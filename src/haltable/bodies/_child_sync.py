@@ -1,55 +1,76 @@
 # SPDX-License-Identifier: MIT
-"""One child process from start to end, for a thread that waits for it.
+"""One child with its keeper from start to end: the twin of ``_child_async``.
 
-The twin of ``_child_async``, line under line as far as their waits allow.  They
-know processes and pipes, and no iteration.
+Line under line the same as the async twin, ``await`` aside; a test holds the
+two against each other.  They know processes, and no iteration.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
 
-from haltable._process_group import ProcessGroup
-from haltable.bodies._excerpt import Excerpt
-from haltable.bodies._pipe import Pipe
+from haltable._process_group import SETTLE
+from haltable.bodies import _waits_sync as waits
+from haltable.bodies._ear import Ear
+from haltable.bodies._kept import Kept
+from haltable.bodies._task import Task
 
-__all__ = ["run"]
+__all__ = ["keeping", "run"]
 
-#: Seconds between two looks whether a silent child is still there.
-_TICK = 0.1
+#: Seconds that a keeper gets beyond the grace, to be scheduled and to look around.
+_MARGIN = 2.0
 
 
-def run(
-    argv: Sequence[str],
-    *,
-    cwd: str | None,
-    env: Mapping[str, str],
-    grace: float,
-    output: Excerpt,
-) -> int:
-    """Runs a child and returns its status; nothing of its group is left then.
+def run(task: Task, ear: Ear) -> int:
+    """Runs a child and returns its status; nothing of its family is left then.
+
+    Interrupted, it ends the family first, within the grace.
 
     Args:
-        argv: the program and its arguments.
-        cwd: the directory it runs in; None for ours.
-        env: its whole environment.
-        grace: seconds from TERM to KILL, for what has to be ended.
-        output: hears what is printed.
+        task: what is run.
+        ear: hears what is printed.
 
     Raises:
         OSError: if it cannot be started.
-        HaltableError: if its status could not be known.
+        HaltableError: if its status cannot be known.
     """
-    with (
-        Pipe() as pipe,
-        ProcessGroup(argv, grace=grace, output=pipe.writer, cwd=cwd, env=env) as child,
-    ):
-        pipe.close_writer()
-        # Either may come first: a child can close its output and live on, or
-        # leave somebody behind who never closes it.
-        while child.status is None and not pipe.ended:
-            pipe.wait(_TICK)
-            output.add(pipe.read())
-        status = child.wait()
-        output.add(pipe.rest())
-    return status
+    with keeping(task, ear) as kept:
+        while kept.status is None and not kept.gone:
+            waits.readable(kept.readers)
+            ear.hear(kept.read())
+    ear.rest()
+    return kept.result()
+
+
+@contextmanager
+def keeping(task: Task, ear: Ear) -> Generator[Kept]:
+    """Starts a child for a block; after the block, nothing of its family is left."""
+    kept = Kept(task)
+    try:
+        kept.start()
+        yield kept
+    finally:
+        with waits.sheltered():
+            _end(kept, ear)
+
+
+def _end(kept: Kept, ear: Ear) -> None:
+    kept.let_go()
+    try:
+        _settle(kept, ear, kept.task.grace + SETTLE + _MARGIN)
+    finally:
+        # An exception that cuts the grace short goes on after the KILL.
+        try:
+            kept.hurry()
+            _settle(kept, ear, SETTLE + _MARGIN)
+        finally:
+            kept.close()
+
+
+def _settle(kept: Kept, ear: Ear, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not kept.gone and (left := deadline - time.monotonic()) > 0:
+        waits.readable(kept.readers, left)
+        ear.hear(kept.read())

@@ -7,7 +7,6 @@ It knows descriptors, and neither the child nor what the bytes are for.
 from __future__ import annotations
 
 import os
-import select
 from types import TracebackType
 from typing import Self
 
@@ -22,17 +21,17 @@ class Pipe:
     """Both ends of a pipe; leaving the ``with`` block closes them.
 
     Attributes:
-        reader: our end.
-        writer: the child's, until `close_writer`.
+        reader: the end to read from, until `close_reader`.
+        writer: the end to write into, until `close_writer`.
         ended: whether all writers are known to have closed theirs.
     """
 
-    __slots__ = ("_writing", "ended", "reader", "writer")
+    __slots__ = ("_open", "ended", "reader", "writer")
 
     def __init__(self) -> None:
         self.reader, self.writer = os.pipe()
         os.set_blocking(self.reader, False)
-        self._writing = True
+        self._open = {self.reader, self.writer}
         self.ended = False
 
     def __enter__(self) -> Self:
@@ -44,20 +43,25 @@ class Pipe:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes whatever is still open."""
         self.close_writer()
-        os.close(self.reader)
+        self.close_reader()
+
+    def close_reader(self) -> None:
+        """Gives up the end to read from."""
+        self._close(self.reader)
 
     def close_writer(self) -> None:
-        """Gives up the child's end; once it has one of its own, the end can be seen."""
-        if self._writing:
-            self._writing = False
-            os.close(self.writer)
+        """Gives up the end to write into; once no child has one either, the end can be seen."""
+        self._close(self.writer)
 
-    def wait(self, seconds: float) -> None:
-        """Waits so long at most for something to read."""
-        poller = select.poll()  # Unlike `select.select` it takes any descriptor.
-        poller.register(self.reader, select.POLLIN)
-        poller.poll(seconds * 1000)
+    def _close(self, descriptor: int) -> None:
+        if descriptor in self._open:
+            self._open.remove(descriptor)
+            os.close(descriptor)
 
     def read(self) -> bytes:
         """Returns some of what is there; nothing if nothing is, or all has ended."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A command as a body: one child process an iteration, with its whole process group.
+"""A command as a body: one child process an iteration, with its whole family.
 
 It knows how to start, hear and end a child; what its failure means for the
 loop it does not know.
@@ -7,21 +7,19 @@ loop it does not know.
 
 from __future__ import annotations
 
-import math
 import os
 import shlex
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
 from haltable._process_group import checked
-from haltable.bodies import _child_sync
-from haltable.bodies._excerpt import Excerpt
+from haltable.bodies import _checks, _child_sync
+from haltable.bodies._ear import Ear
+from haltable.bodies._task import Task
 from haltable.bodies.command_failed import CommandFailed
 from haltable.bodies.completed import Completed
 from haltable.body import Body
-from haltable.errors import ConfigurationError
 from haltable.iteration import Iteration
 
 __all__ = ["Command"]
@@ -32,51 +30,24 @@ def _words(argv: Sequence[str | os.PathLike[str]]) -> tuple[str, ...]:
 
 
 def _directory(cwd: str | os.PathLike[str] | None) -> str | None:
-    try:
-        path = None if cwd is None else os.fspath(cwd)
-        if path is None or (path and "\0" not in path):
-            return path
-    except TypeError:
-        pass  # No path, or one of bytes.
-    raise ConfigurationError(f"Command(cwd={cwd!r}): give a directory, or None for ours")
+    return _checks.directory("Command", cwd)
 
 
-def _copied(env: Mapping[str, str] | None) -> Mapping[str, str] | None:
-    try:
-        copy = None if env is None else dict(env)
-        if copy is None or not any("\0" in "".join(pair) for pair in copy.items()):
-            return copy
-    except (TypeError, ValueError):
-        pass  # No mapping, or not of strings.
-    # The value may be a secret: it is not shown.
-    raise ConfigurationError("Command(env=...): give a mapping of strings without NUL, or None")
-
-
-def _seconds(instance: Command, attribute: attrs.Attribute[Any], value: Any) -> None:
-    del instance
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
-        raise ConfigurationError(
-            f"Command({attribute.name}={value!r}): give seconds, a finite number of at least 0"
-        )
-
-
-def _size(instance: Command, attribute: attrs.Attribute[Any], value: Any) -> None:
-    del instance
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigurationError(
-            f"Command({attribute.name}={value!r}): give a number of bytes, at least 1"
-        )
+def _environment(env: Mapping[str, str] | None) -> Mapping[str, str] | None:
+    return _checks.environment("Command", env)
 
 
 @attrs.frozen(eq=False)
 class Command(Body):
     r"""Runs a program as the body: exit status 0 is a result, anything else a failure.
 
-    The child has no input and leads a process group of its own.  What it and its
-    children print is kept in bounded memory.  When it ends, whatever it left
-    running in its group is ended too; when the run is interrupted, the whole
-    group is: TERM, then KILL after the grace.  A process that leaves the group
-    (``setsid``, another user) is not followed.
+    The child has no input and leads a session of its own.  What it and its
+    children print is kept in bounded memory, and handed on line by line if
+    somebody wants to hear it.  When it ends, whatever it left running is ended
+    too; when the run is interrupted, all of it is: TERM, then KILL after the
+    grace.  On Linux that is every process that descends from it, with
+    ``setsid`` or without, elsewhere its process group.  The same happens when
+    this process dies, by ``kill -9`` too.
 
     The child finds in its environment ``HALTABLE_ITERATION`` and
     ``HALTABLE_STARTS``, the iteration's ``number`` and ``starts``, and on a
@@ -89,6 +60,9 @@ class Command(Body):
         grace: seconds from TERM to KILL, 0 or more.
         output_limit: how many bytes of output to keep, at least 1: half from
             the beginning, half from the end.
+        on_output: is called with each line that is printed, as it comes and
+            without its end; nobody by default.  What it raises ends the
+            command, and is the iteration's failure.
 
     Returns:
         Called with an iteration, a `Completed`.
@@ -109,43 +83,40 @@ class Command(Body):
     argv: tuple[str, ...] = attrs.field(converter=_words)
     cwd: str | None = attrs.field(default=None, kw_only=True, converter=_directory)
     env: Mapping[str, str] | None = attrs.field(
-        default=None, kw_only=True, converter=_copied, repr=False
+        default=None, kw_only=True, converter=_environment, repr=False
     )
-    grace: float = attrs.field(default=1.0, kw_only=True, validator=_seconds)
-    output_limit: int = attrs.field(default=64 * 1024, kw_only=True, validator=_size)
+    grace: float = attrs.field(default=1.0, kw_only=True, validator=_checks.seconds)
+    output_limit: int = attrs.field(default=64 * 1024, kw_only=True, validator=_checks.size)
+    on_output: Callable[[str], object] | None = attrs.field(
+        default=None, kw_only=True, validator=_checks.listener
+    )
 
     def __call__(self, iteration: Iteration) -> Completed:
         """Runs the command once and waits for it."""
-        output = Excerpt(self.output_limit)
+        ear = self._ear()
         try:
-            status = _child_sync.run(
-                self.argv,
-                cwd=self.cwd,
-                env=self._environment(iteration),
-                grace=self.grace,
-                output=output,
-            )
+            status = _child_sync.run(self._task(iteration), ear)
         except OSError as error:
             raise self._not_started(error) from error
-        return self._ended(status, output)
+        return self._ended(status, ear)
 
     async def acall(self, iteration: Iteration) -> Completed:
         """Runs the command once without blocking the event loop."""
         # Whoever is here has an event loop; in a sync loop nobody loads one.
         from haltable.bodies import _child_async
 
-        output = Excerpt(self.output_limit)
+        ear = self._ear()
         try:
-            status = await _child_async.run(
-                self.argv,
-                cwd=self.cwd,
-                env=self._environment(iteration),
-                grace=self.grace,
-                output=output,
-            )
+            status = await _child_async.run(self._task(iteration), ear)
         except OSError as error:
             raise self._not_started(error) from error
-        return self._ended(status, output)
+        return self._ended(status, ear)
+
+    def _ear(self) -> Ear:
+        return Ear(self.output_limit, self.on_output)
+
+    def _task(self, iteration: Iteration) -> Task:
+        return Task(self.argv, cwd=self.cwd, env=self._environment(iteration), grace=self.grace)
 
     def _environment(self, iteration: Iteration) -> dict[str, str]:
         environment = dict(os.environ if self.env is None else self.env)
@@ -162,8 +133,8 @@ class Command(Body):
         what = error.strerror if error.filename is None else f"{error.strerror}: {error.filename}"
         return CommandFailed(Completed(self.argv, status, b""), what)
 
-    def _ended(self, status: int, output: Excerpt) -> Completed:
-        completed = Completed(self.argv, status, bytes(output), output.left_out)
+    def _ended(self, status: int, ear: Ear) -> Completed:
+        completed = Completed(self.argv, status, bytes(ear.excerpt), ear.excerpt.left_out)
         if status != 0:
             raise CommandFailed(completed)
         return completed
