@@ -359,7 +359,7 @@ def test_the_door_is_light():
     code = (
         "import sys, haltable.bodies as room; "
         "assert not {'subprocess', 'anyio', 'asyncio', 'trio'} & set(sys.modules); "
-        "assert dir(room) == ['Body', 'Command', 'CommandFailed', 'Completed']; "
+        "assert 'Command' in dir(room) and 'Threaded' in dir(room); "
         "room.Command(['true']); room.Body, room.Completed, room.CommandFailed; "
         "assert not {'anyio', 'asyncio', 'trio'} & set(sys.modules)"
     )

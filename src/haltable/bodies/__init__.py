@@ -11,18 +11,22 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from haltable.bodies.abandoned import Abandoned as Abandoned
     from haltable.bodies.command import Command as Command
     from haltable.bodies.command_failed import CommandFailed as CommandFailed
     from haltable.bodies.completed import Completed as Completed
+    from haltable.bodies.threaded import Threaded as Threaded
     from haltable.body import Body as Body
 
-__all__ = ["Body", "Command", "CommandFailed", "Completed"]
+__all__ = ["Abandoned", "Body", "Command", "CommandFailed", "Completed", "Threaded"]
 
 _HOMES = {
+    "Abandoned": "haltable.bodies.abandoned",
     "Body": "haltable.body",
     "Command": "haltable.bodies.command",
     "CommandFailed": "haltable.bodies.command_failed",
     "Completed": "haltable.bodies.completed",
+    "Threaded": "haltable.bodies.threaded",
 }
 
 

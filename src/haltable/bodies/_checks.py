@@ -6,17 +6,28 @@ It looks at values only: no directory and no program needs to be there yet.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
 
 from haltable.errors import ConfigurationError
 
-__all__ = ["directory", "environment", "listener", "seconds", "size"]
+__all__ = [
+    "directory",
+    "environment",
+    "function",
+    "listener",
+    "name_of",
+    "parameters",
+    "seconds",
+    "size",
+    "takes_iteration",
+]
 
 
 def directory(caller: str, cwd: str | os.PathLike[str] | None) -> str | None:
@@ -65,6 +76,59 @@ def listener(instance: object, attribute: attrs.Attribute[Any], value: Any) -> N
             f"{_named(instance, attribute)}={value!r}): give a function that is not async and "
             "takes a line, or None"
         )
+
+
+def function(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    """Demands a function that does one iteration, and blocks while it does."""
+    called = value
+    while isinstance(called, functools.partial):
+        called = called.func
+    kinds = (
+        inspect.iscoroutinefunction,
+        inspect.isgeneratorfunction,
+        inspect.isasyncgenfunction,
+    )
+    if not callable(value) or any(
+        kind(each) for kind in kinds for each in (called, type(called).__call__)
+    ):
+        raise ConfigurationError(
+            f"{_named(instance, attribute)}={name_of(value)}): give a function that does one "
+            "iteration, neither async nor a generator"
+        )
+
+
+def parameters(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    """Demands that a function needs nothing that it would not be given."""
+    given = {"iteration", *getattr(instance, "arguments", ())}
+    wanted = [
+        name
+        for name, parameter in _parameters(value).items()
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        and (name not in given or parameter.kind is parameter.POSITIONAL_ONLY)
+    ]
+    if wanted:
+        raise ConfigurationError(
+            f"{_named(instance, attribute)}={name_of(value)}): nobody would give it "
+            f"{', '.join(wanted)}; what it is given is `iteration`, by name"
+        )
+
+
+def takes_iteration(fn: Callable[..., Any]) -> bool:
+    """Says whether a function takes the iteration, by the name of the parameter."""
+    return "iteration" in _parameters(fn)
+
+
+def _parameters(fn: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
+    try:
+        return inspect.signature(fn).parameters
+    except (TypeError, ValueError):
+        return {}
+
+
+def name_of(fn: object) -> str:
+    """Returns what a function is called."""
+    return getattr(fn, "__qualname__", None) or repr(fn)
 
 
 def _named(instance: object, attribute: attrs.Attribute[Any]) -> str:
