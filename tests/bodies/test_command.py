@@ -209,8 +209,8 @@ def test_a_closed_output_is_not_the_end(run):
 def test_a_closed_output_is_not_waited_on(monkeypatch):
     """Once a child has closed its output, its end is waited for without spinning."""
     waits = []
-    wait = _waits_sync.readable
-    monkeypatch.setattr(_waits_sync, "readable", lambda *given: (waits.append(1), wait(*given)))
+    wait = _waits_sync.ready
+    monkeypatch.setattr(_waits_sync, "ready", lambda *given: (waits.append(1), wait(*given)))
     shell("exec >&- 2>&-; sleep 0.2")(iteration())
 
     assert len(waits) < 50

@@ -15,10 +15,21 @@ if TYPE_CHECKING:
     from haltable.bodies.command import Command as Command
     from haltable.bodies.command_failed import CommandFailed as CommandFailed
     from haltable.bodies.completed import Completed as Completed
+    from haltable.bodies.isolated import Isolated as Isolated
+    from haltable.bodies.isolated_failed import IsolatedFailed as IsolatedFailed
     from haltable.bodies.threaded import Threaded as Threaded
     from haltable.body import Body as Body
 
-__all__ = ["Abandoned", "Body", "Command", "CommandFailed", "Completed", "Threaded"]
+__all__ = [
+    "Abandoned",
+    "Body",
+    "Command",
+    "CommandFailed",
+    "Completed",
+    "Isolated",
+    "IsolatedFailed",
+    "Threaded",
+]
 
 _HOMES = {
     "Abandoned": "haltable.bodies.abandoned",
@@ -26,6 +37,8 @@ _HOMES = {
     "Command": "haltable.bodies.command",
     "CommandFailed": "haltable.bodies.command_failed",
     "Completed": "haltable.bodies.completed",
+    "Isolated": "haltable.bodies.isolated",
+    "IsolatedFailed": "haltable.bodies.isolated_failed",
     "Threaded": "haltable.bodies.threaded",
 }
 

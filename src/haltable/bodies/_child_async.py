@@ -33,12 +33,12 @@ async def run(task: Task, ear: Ear) -> int:
         ear: hears what is printed.
 
     Raises:
-        OSError: if it cannot be started.
+        Refused: if it cannot be started.
         HaltableError: if its status cannot be known.
     """
     async with keeping(task, ear) as kept:
         while kept.status is None and not kept.gone:
-            await waits.readable(kept.readers)
+            await waits.ready(kept.readers)
             ear.hear(kept.read())
     ear.rest()
     return kept.result()
@@ -72,5 +72,5 @@ async def _end(kept: Kept, ear: Ear) -> None:
 async def _settle(kept: Kept, ear: Ear, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while not kept.gone and (left := deadline - time.monotonic()) > 0:
-        await waits.readable(kept.readers, left)
+        await waits.ready(kept.readers, left)
         ear.hear(kept.read())

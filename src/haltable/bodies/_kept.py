@@ -22,7 +22,7 @@ from haltable.bodies._pipe import Pipe
 from haltable.bodies._task import Task
 from haltable.errors import HaltableError
 
-__all__ = ["Kept"]
+__all__ = ["Kept", "Refused", "written"]
 
 #: How the keeper is started: alone, without site, and from the compiled file.
 LAUNCH = (
@@ -34,6 +34,18 @@ LAUNCH = (
 )
 #: How often a family whose keeper does nothing is looked for, and seconds between two looks.
 _ROUNDS, _AGAIN = 100, 0.001
+
+
+class Refused(HaltableError):
+    """A child could not be started.
+
+    Args:
+        error: what the system said.
+    """
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(error)
+        self.error = error
 
 
 class Kept:
@@ -78,7 +90,7 @@ class Kept:
         """
         before = children()
         try:
-            with _written(
+            with written(
                 self.task.instructions(lifeline=self._lifeline.reader, report=self._report.writer)
             ) as instructions:
                 self._process = subprocess.Popen(
@@ -122,13 +134,13 @@ class Kept:
         """Returns the child's status, once it is known or the keeper is gone.
 
         Raises:
-            OSError: if the child could not be started.
+            Refused: if the child could not be started.
             HaltableError: if the keeper has died without a word.
         """
         if self._refusal is not None:
             number, what = self._refusal
             names = {"program": self.task.argv[0], "directory": self.task.cwd}
-            raise OSError(number, os.strerror(number), names.get(what, what))
+            raise Refused(OSError(number, os.strerror(number), names.get(what, what)))
         if self.status is None:
             raise HaltableError(
                 "how the child ended is not known: the process that keeps it is gone "
@@ -176,7 +188,7 @@ class Kept:
             os.kill(pid, number)
 
 
-def _written(instructions: bytes) -> IO[bytes]:
+def written(instructions: bytes) -> IO[bytes]:
     """Returns a file without a name that holds the instructions, to be read from its start."""
     if sys.platform == "linux":
         descriptor = os.memfd_create("haltable")

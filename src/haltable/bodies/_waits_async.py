@@ -7,29 +7,41 @@ It knows descriptors and seconds, and not what is read.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractContextManager
 
 import anyio
+import anyio.lowlevel
 
-__all__ = ["readable", "sheltered"]
+__all__ = ["breathe", "ready", "sheltered"]
 
 
-async def readable(descriptors: Iterable[int], seconds: float = math.inf) -> None:
-    """Waits so long at most, or shorter, for something to read on one of them."""
+async def ready(
+    readers: Iterable[int], seconds: float = math.inf, *, writers: Iterable[int] = ()
+) -> None:
+    """Waits so long at most, or shorter, until one can be read from or written into."""
     try:
         with anyio.move_on_after(max(0.0, seconds)):
             async with anyio.create_task_group() as tasks:
-                for descriptor in descriptors:
-                    tasks.start_soon(_wait, descriptor, tasks.cancel_scope)
+                for reader in readers:
+                    tasks.start_soon(_wait, anyio.wait_readable, reader, tasks.cancel_scope)
+                for writer in writers:
+                    tasks.start_soon(_wait, anyio.wait_writable, writer, tasks.cancel_scope)
     except BaseExceptionGroup as group:
         # A Ctrl-C that trio delivers in a task comes out as it went in.
         raise group.exceptions[0] from None
 
 
-async def _wait(descriptor: int, others: anyio.CancelScope) -> None:
-    await anyio.wait_readable(descriptor)
+async def _wait(
+    wait: Callable[[int], Awaitable[None]], descriptor: int, others: anyio.CancelScope
+) -> None:
+    await wait(descriptor)
     others.cancel()
+
+
+async def breathe() -> None:
+    """Lets other tasks have the event loop."""
+    await anyio.lowlevel.checkpoint()
 
 
 def sheltered() -> AbstractContextManager[object]:

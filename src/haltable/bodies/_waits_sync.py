@@ -11,18 +11,27 @@ import select
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 
-__all__ = ["readable", "sheltered"]
+__all__ = ["breathe", "ready", "sheltered"]
 
 #: Seconds within which an exception that another thread sets in this one is raised.
 _TICK = 0.04
 
 
-def readable(descriptors: Iterable[int], seconds: float = math.inf) -> None:
-    """Waits so long at most, or shorter, for something to read on one of them."""
+def ready(
+    readers: Iterable[int], seconds: float = math.inf, *, writers: Iterable[int] = ()
+) -> None:
+    """Waits so long at most, or shorter, until one can be read from or written into."""
     poller = select.poll()  # Unlike `select.select` it takes any descriptor.
-    for descriptor in descriptors:
-        poller.register(descriptor, select.POLLIN)
+    wanted = dict.fromkeys(readers, select.POLLIN)
+    for descriptor in writers:
+        wanted[descriptor] = wanted.get(descriptor, 0) | select.POLLOUT
+    for descriptor, events in wanted.items():
+        poller.register(descriptor, events)
     poller.poll(max(0.0, min(seconds, _TICK)) * 1000)
+
+
+def breathe() -> None:
+    """Lets others have the thread, which the system does by itself."""
 
 
 def sheltered() -> AbstractContextManager[object]:

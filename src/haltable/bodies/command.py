@@ -16,6 +16,7 @@ import attrs
 from haltable._process_group import checked
 from haltable.bodies import _checks, _child_sync
 from haltable.bodies._ear import Ear
+from haltable.bodies._kept import Refused
 from haltable.bodies._task import Task
 from haltable.bodies.command_failed import CommandFailed
 from haltable.bodies.completed import Completed
@@ -96,8 +97,8 @@ class Command(Body):
         ear = self._ear()
         try:
             status = _child_sync.run(self._task(iteration), ear)
-        except OSError as error:
-            raise self._not_started(error) from error
+        except Refused as refused:
+            raise self._not_started(refused.error) from refused.error
         return self._ended(status, ear)
 
     async def acall(self, iteration: Iteration) -> Completed:
@@ -108,8 +109,8 @@ class Command(Body):
         ear = self._ear()
         try:
             status = await _child_async.run(self._task(iteration), ear)
-        except OSError as error:
-            raise self._not_started(error) from error
+        except Refused as refused:
+            raise self._not_started(refused.error) from refused.error
         return self._ended(status, ear)
 
     def _ear(self) -> Ear:
