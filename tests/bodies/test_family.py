@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -15,7 +16,10 @@ from pathlib import Path
 import anyio
 import pytest
 
-from haltable.bodies import Command, CommandFailed, _kept
+from haltable.bodies import Command, CommandFailed, _child_sync, _kept
+from haltable.bodies._ear import Ear
+from haltable.bodies._kept import Refused
+from haltable.bodies._task import Task
 from haltable.errors import HaltableError
 from haltable.testing import iteration
 from tests.bodies.tether import Tether
@@ -28,6 +32,8 @@ ESCAPE = (
 #: The same twice over, so that its parent is gone as well.
 DOUBLE = f"({ESCAPE}) & "
 AGES = 1000
+#: As users have it; see the fixture that measures.
+LAUNCH = _kept.LAUNCH
 
 
 def command(tether: Tether, script: str, **options) -> Command:
@@ -234,8 +240,8 @@ def test_where_there_is_no_interpreter_nothing_runs(run, monkeypatch):
 
 def test_where_there_is_no_reaper_the_group_is_ended(run, tether, monkeypatch):
     """Without sub-reapers the command and its group are ended, as a group can be."""
-    stub = "import _keeper; _keeper._becomes_reaper = lambda: False; _keeper.main()"
-    launch = [word.replace("import _keeper; _keeper.main()", stub) for word in _kept.LAUNCH]
+    stub = "_keeper._becomes_reaper = lambda: False; _keeper.main()"
+    launch = [word.replace("_keeper.main()", stub) for word in _kept.LAUNCH]
     monkeypatch.setattr(_kept, "LAUNCH", tuple(launch))
     completed = run(command(tether, "sleep 1000 & echo on; trap '' TERM", grace=0.1))
     with pytest.raises(CommandFailed):
@@ -245,6 +251,43 @@ def test_where_there_is_no_reaper_the_group_is_ended(run, tether, monkeypatch):
     assert tether.hear_all() == b"tied\n"
 
 
-def test_the_launch_is_alone_and_light():
-    """The keeper sees no site, no user's modules and no environment of Python."""
-    assert _kept.LAUNCH[:2] == ("-I", "-S")
+def test_a_confinement_that_is_not_known_is_no_start():
+    """A program whose confinement cannot be had does not run."""
+    task = Task(["true"], cwd=None, env={}, grace=0, confine={"writable": []})
+    with pytest.raises(Refused) as caught:
+        _child_sync.run(task, Ear(10))
+
+    assert caught.value.error.errno == errno.ENOSYS
+    assert caught.value.error.filename == "confinement"
+
+
+def test_the_keeper_is_alone_and_light(tmp_path):
+    """The keeper starts without site, without the user's modules, and with few of its own."""
+    (tmp_path / "json.py").write_text("raise SystemExit('a stranger')")
+    words = [word.replace("_keeper.main()", "print(*sys.modules)") for word in LAUNCH]
+    loaded = subprocess.run(
+        [sys.executable, *words],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+
+    assert "_keeper" in loaded
+    assert not {"site", "typing", "subprocess", "haltable", "ctypes"} & {*loaded}
+
+
+@pytest.mark.parametrize("closed", [[0], [1, 2], [0, 1, 2]])
+def test_a_host_without_streams_can_run_bodies(closed):
+    """A daemon that has closed its standard streams gets the same answers."""
+    code = (
+        "import fnmatch, os, sys\n"
+        "from haltable.bodies import Command, Isolated\n"
+        "from haltable.testing import iteration\n"
+        f"for descriptor in {closed}: os.close(descriptor)\n"
+        "said = Command(['sh', '-c', 'echo out; echo err >&2'])(iteration()).text\n"
+        "body = Isolated(fnmatch.filter, arguments={'names': ['a'], 'pat': '*'})\n"
+        "os._exit(7 if (said, body(iteration())) == ('out\\nerr\\n', ['a']) else 1)"
+    )
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 7

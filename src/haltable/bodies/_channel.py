@@ -11,6 +11,7 @@ import json
 import socket
 from typing import Any, cast
 
+from haltable.bodies._pipe import above_streams
 from haltable.bodies.isolated_failed import IsolatedFailed
 from haltable.errors import LoopInterrupt
 
@@ -41,7 +42,8 @@ class Channel:
         self.own: Exception | None = None
         self.broken: IsolatedFailed | None = None
         self._limit = limit
-        self._ours, self._its = socket.socketpair()
+        self._ours, its = socket.socketpair()
+        self._its = socket.socket(fileno=above_streams(its.detach()))
         self._ours.settimeout(0)  # It never waits.
         self._heard, self._unsent = bytearray(), bytearray()
         self.ended = False

@@ -18,7 +18,7 @@ from typing import IO
 
 from haltable._process_group import children, signal_group
 from haltable.bodies._family import signal_family
-from haltable.bodies._pipe import Pipe
+from haltable.bodies._pipe import Pipe, above_streams
 from haltable.bodies._task import Task
 from haltable.errors import HaltableError
 
@@ -101,7 +101,7 @@ class Kept:
                     pass_fds=(self._lifeline.reader, self._report.writer, *self.task.handed),
                     start_new_session=True,
                 )
-        except (OSError, ValueError) as error:
+        except (OSError, TypeError, ValueError) as error:
             raise HaltableError(
                 f"the keeper of a child could not be started by {sys.executable!r}, "
                 f"which should be a Python interpreter: {error}"
@@ -197,7 +197,7 @@ def written(instructions: bytes) -> IO[bytes]:
 
         descriptor, path = tempfile.mkstemp()
         Path(path).unlink()
-    file = os.fdopen(descriptor, "w+b")
+    file = os.fdopen(above_streams(descriptor), "w+b")
     file.write(instructions)
     file.seek(0)  # Which writes it out, too.
     return file

@@ -6,15 +6,29 @@ It knows descriptors, and neither the child nor what the bytes are for.
 
 from __future__ import annotations
 
+import fcntl
 import os
 from types import TracebackType
 from typing import Self
 
-__all__ = ["Pipe"]
+__all__ = ["Pipe", "above_streams"]
 
 _CHUNK = 1 << 16
 #: No pipe holds more bytes, unless the machine's owner has allowed it.
 _LARGEST = 1 << 20
+
+
+def above_streams(descriptor: int) -> int:
+    """Returns a descriptor that a child can get under the same number.
+
+    In a host that has closed its standard streams, new ones take their numbers,
+    which are others in a child.
+    """
+    if descriptor > 2:
+        return descriptor
+    copy = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3)
+    os.close(descriptor)
+    return copy
 
 
 class Pipe:
@@ -29,7 +43,7 @@ class Pipe:
     __slots__ = ("_open", "ended", "reader", "writer")
 
     def __init__(self) -> None:
-        self.reader, self.writer = os.pipe()
+        self.reader, self.writer = map(above_streams, os.pipe())
         os.set_blocking(self.reader, False)
         self._open = {self.reader, self.writer}
         self.ended = False
