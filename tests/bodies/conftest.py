@@ -19,7 +19,7 @@ def measured(monkeypatch):
     names = tuple(name for name in os.environ if name.startswith("COVERAGE"))
     if names:  # They start with nothing of ours, otherwise.
         launch = "from haltable.bodies import _keeper; _keeper.main()"
-        monkeypatch.setattr(_kept, "LAUNCH", ("-I", "-c", launch))
+        monkeypatch.setattr(_kept, "LAUNCH", ("-c", launch))
         monkeypatch.setattr(isolated, "_KEPT", (*isolated._KEPT, *names))
 
 

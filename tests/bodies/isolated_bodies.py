@@ -14,7 +14,7 @@ import sys
 import threading
 from pathlib import Path
 
-from haltable import IterationCap, Loop, current
+from haltable import IterationCap, Loop, LoopInterrupt, current
 from haltable.effects import NothingHappened
 
 
@@ -235,3 +235,15 @@ class Group:
 
 
 async def asynchronous(): ...
+
+
+def raises_interrupt():
+    raise LoopInterrupt("nobody has sent it")
+
+
+def answers_within_an_effect(iteration):
+    def effect():
+        os.write(_line(), b'{"returned": 1}\n')
+        signal.pause()
+
+    iteration.once("charge", effect)

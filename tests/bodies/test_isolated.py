@@ -16,7 +16,7 @@ import anyio
 import pytest
 
 from haltable import IdempotencyGuard, IterationCap, Loop, MemoryStore, Operator, Status
-from haltable.bodies import Body, Isolated, IsolatedFailed
+from haltable.bodies import Body, Isolated, IsolatedFailed, _talk_async, _talk_sync
 from haltable.errors import ConfigurationError
 from haltable.testing import iteration
 from tests.bodies import isolated_bodies as bodies
@@ -52,6 +52,11 @@ def test_it_is_given_its_arguments_and_returns_json(run):
 
     assert result["sum"] == 42
     assert result["pid"] != os.getpid()
+
+
+def test_no_grace_is_no_haste(run):
+    """A function that ends by itself needs no grace."""
+    assert run(Isolated(bodies.add, arguments={"first": 1}, grace=0))["sum"] == 1
 
 
 def test_it_sees_the_numbers_of_its_iteration(run):
@@ -264,8 +269,15 @@ RETURNED = '{"returned": 1}\n'
         (bodies.answers_and_stays, {}, "went on after its answer"),
     ],
 )
-def test_whoever_does_not_answer_as_it_should_has_failed(run, function, arguments, words):
+def test_whoever_does_not_answer_as_it_should_has_failed(
+    run, monkeypatch, function, arguments, words
+):
     """Garbage, floods, silence, two answers and no answer are failures with a clear name."""
+    if function in {bodies.closes_the_line, bodies.answers_and_stays} or arguments == {
+        "text": RETURNED
+    }:
+        for twin in (_talk_sync, _talk_async):
+            monkeypatch.setattr(twin, "_PARTING", 0.2)
     body = Isolated(function, arguments=arguments, grace=0.2, message_limit=1000)
     with pytest.raises(IsolatedFailed, match=words) as caught:
         run(body)

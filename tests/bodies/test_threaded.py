@@ -234,6 +234,32 @@ def test_late_verbs_change_nothing(hang, capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_late_verbs_raise_while_the_run_goes_on(hang):
+    """What was abandoned is silent from that moment, not only once the run has ended."""
+    hang.verbs = LATE[:3]
+    threaded = Threaded(hang.body)
+
+    def press() -> None:
+        hang.begun.wait()
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def body(iteration):
+        with pytest.raises(KeyboardInterrupt):
+            threaded(iteration)
+        hang.release.set()
+        hang.ended.wait()
+        iteration.check()
+        return "on"
+
+    thread = threading.Thread(target=press)
+    thread.start()
+    report = Loop(IterationCap(1)).run(body)
+    thread.join()
+
+    assert report.result == "on"
+    assert [type(error) for error in hang.late] == [LoopInterrupt] * 3
+
+
 def test_verbs_in_time_are_the_runs_own():
     """A body that nobody has abandoned says and does what any other does."""
     store, ran = MemoryStore(), []

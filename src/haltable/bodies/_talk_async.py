@@ -23,6 +23,9 @@ from haltable.iteration import Iteration
 
 __all__ = ["call"]
 
+#: Seconds in which a process ends after its last word, unless it has not ended with that.
+_PARTING = 5.0
+
 
 async def call(task: Task, ear: Ear, channel: Channel, iteration: Iteration) -> Any:
     """Runs an isolated function and returns its result; nothing of its family is left then.
@@ -80,8 +83,8 @@ async def heard(kept: Kept, ear: Ear, channel: Channel) -> dict[str, Any]:
 
 
 async def linger(kept: Kept, ear: Ear, channel: Channel) -> None:
-    """Waits for the end of a process that has nothing more to say, as long as the grace."""
-    deadline = time.monotonic() + kept.task.grace
+    """Waits for the end of a process that has nothing more to say."""
+    deadline = time.monotonic() + _PARTING
     while kept.status is None and not kept.gone and (left := deadline - time.monotonic()) > 0:
         await waits.ready(kept.readers, left)
         ear.hear(kept.read())
