@@ -18,7 +18,7 @@ import pytest
 
 from haltable.bodies import Command, CommandFailed, _child_sync, _kept
 from haltable.bodies._ear import Ear
-from haltable.bodies._kept import Refused
+from haltable.bodies._refused import Refused
 from haltable.bodies._task import Task
 from haltable.errors import HaltableError
 from haltable.testing import iteration

@@ -19,10 +19,11 @@ from typing import IO
 from haltable._process_group import children, signal_group
 from haltable.bodies._family import signal_family
 from haltable.bodies._pipe import Pipe, above_streams
+from haltable.bodies._refused import Refused
 from haltable.bodies._task import Task
 from haltable.errors import HaltableError
 
-__all__ = ["Kept", "Refused", "written"]
+__all__ = ["Kept", "written"]
 
 #: How the keeper is started: alone, without site, and from the compiled file.
 LAUNCH = (
@@ -34,18 +35,6 @@ LAUNCH = (
 )
 #: How often a family whose keeper does nothing is looked for, and seconds between two looks.
 _ROUNDS, _AGAIN = 100, 0.001
-
-
-class Refused(HaltableError):
-    """A child could not be started.
-
-    Args:
-        error: what the system said.
-    """
-
-    def __init__(self, error: OSError) -> None:
-        super().__init__(error)
-        self.error = error
 
 
 class Kept:

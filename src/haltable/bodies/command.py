@@ -16,7 +16,7 @@ import attrs
 from haltable._process_group import checked
 from haltable.bodies import _checks, _child_sync
 from haltable.bodies._ear import Ear
-from haltable.bodies._kept import Refused
+from haltable.bodies._refused import Refused
 from haltable.bodies._task import Task
 from haltable.bodies.command_failed import CommandFailed
 from haltable.bodies.completed import Completed

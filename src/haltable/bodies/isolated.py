@@ -19,8 +19,9 @@ import attrs
 from haltable.bodies import _checks, _talk_sync
 from haltable.bodies._channel import Channel
 from haltable.bodies._ear import Ear
-from haltable.bodies._kept import Refused, written
+from haltable.bodies._kept import written
 from haltable.bodies._numbers import numbers_of
+from haltable.bodies._refused import Refused
 from haltable.bodies._task import Task
 from haltable.bodies.isolated_failed import IsolatedFailed
 from haltable.body import Body
