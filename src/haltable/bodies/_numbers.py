@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from haltable.iteration import Facts, Iteration, Verbs
+from haltable.facts import Facts
+from haltable.iteration import Iteration, Verbs
 
 __all__ = ["numbers_of", "with_numbers"]
 
