@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from haltable.bodies.command import Command as Command
     from haltable.bodies.command_failed import CommandFailed as CommandFailed
     from haltable.bodies.completed import Completed as Completed
+    from haltable.bodies.confinement import Confinement as Confinement
     from haltable.bodies.isolated import Isolated as Isolated
     from haltable.bodies.isolated_failed import IsolatedFailed as IsolatedFailed
     from haltable.bodies.threaded import Threaded as Threaded
@@ -26,6 +27,7 @@ __all__ = [
     "Command",
     "CommandFailed",
     "Completed",
+    "Confinement",
     "Isolated",
     "IsolatedFailed",
     "Threaded",
@@ -37,6 +39,7 @@ _HOMES = {
     "Command": "haltable.bodies.command",
     "CommandFailed": "haltable.bodies.command_failed",
     "Completed": "haltable.bodies.completed",
+    "Confinement": "haltable.bodies.confinement",
     "Isolated": "haltable.bodies.isolated",
     "IsolatedFailed": "haltable.bodies.isolated_failed",
     "Threaded": "haltable.bodies.threaded",
