@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from haltable.body import Body
@@ -76,6 +76,14 @@ class Call:
         if place > len(args):
             return cls(by_name, takes=True)
         return cls(body if alone else by_place, takes=True)
+
+    def kept_from(self, files: Sequence[str]) -> Call:
+        """Returns the call of the body that a loop with these files has."""
+        body = getattr(self.body, "__self__", self.body)
+        if not isinstance(body, Body) or self.body not in {body, body.acall}:
+            return self
+        kept = body.kept_from(files)
+        return Call(kept if self.body is body else kept.acall, takes=True)
 
 
 def _check(body: Callable[..., Any], *, awaited: bool) -> None:

@@ -23,6 +23,7 @@ from haltable.effects import EffectState
 from haltable.errors import ConfigurationError
 from haltable.iteration import Given, Iteration
 from haltable.payload import ABSENT, check_effect_key, fingerprint
+from haltable.store import files_of
 
 __all__ = ["Guarded", "LoopEffects", "aperform", "check_effect", "make_call", "perform"]
 
@@ -54,6 +55,11 @@ class LoopEffects:
     def namespace(self) -> str:
         """Keeps the keys of one application from another's."""
         return self._policy.namespace
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """What the guard's store keeps its records in, as far as that is files."""
+        return files_of(*self._stores)
 
     def once(
         self,

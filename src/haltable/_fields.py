@@ -44,6 +44,11 @@ class Effects(Protocol):
         """Keeps the keys of one application from another's."""
         ...
 
+    @property
+    def files(self) -> tuple[str, ...]:
+        """What the guard's store keeps its records in, as far as that is files."""
+        ...
+
     def once(self, run: Any, key: str, fn: Callable[..., Any], given: Given) -> Any:
         """Carries out an effect."""
         ...

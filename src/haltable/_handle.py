@@ -17,6 +17,7 @@ from haltable.errors import ConfigurationError, HaltableError, LoopInterrupt, sp
 from haltable.iteration import Iteration
 from haltable.model import Status
 from haltable.report import LoopHalted, Report, halted
+from haltable.store import files_of
 
 __all__ = ["Handle", "LeftEarly"]
 
@@ -62,6 +63,7 @@ class Handle(RunState):
 
     def guarded(self, call: Call) -> Call:
         """Returns the body as the effect that the loop's guard takes it for, if it does."""
+        call = call.kept_from(self._files())
         effects = self.settings.effects
         name = None if effects is None else effects.key
         if name is None:
@@ -75,6 +77,7 @@ class Handle(RunState):
 
     def guarded_async(self, call: Call) -> Call:
         """Returns an async body likewise."""
+        call = call.kept_from(self._files())
         effects = self.settings.effects
         name = None if effects is None else effects.key
         if name is None:
@@ -85,6 +88,12 @@ class Handle(RunState):
             return await iteration.aonce(name(iteration), body, *((iteration,) if given else ()))
 
         return Call(guarded, takes=True)
+
+    def _files(self) -> tuple[str, ...]:
+        settings = self.settings
+        stores = (settings.store, settings.async_store)
+        own = () if settings.effects is None else settings.effects.files
+        return (*files_of(*stores), *own)
 
     def give_control(self) -> None:
         """Makes this the current run while the body has control."""

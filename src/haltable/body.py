@@ -9,6 +9,7 @@ await its `acall`.  It knows its iteration and nothing of the run.
 from __future__ import annotations
 
 import abc
+from collections.abc import Sequence
 from typing import Any
 
 from haltable.iteration import Iteration
@@ -30,3 +31,17 @@ class Body(abc.ABC):
     @abc.abstractmethod
     async def acall(self, iteration: Iteration) -> Any:
         """Does the same without blocking the event loop."""
+
+    def kept_from(self, files: Sequence[str]) -> Body:
+        """Returns the body for a loop whose store keeps these files; by default the same.
+
+        It is asked once, before the first iteration of a run.
+
+        Args:
+            files: what a body that can be confined is to be kept from.
+
+        Raises:
+            ConfigurationError: if it is to be confined and cannot be kept from them.
+        """
+        del files
+        return self

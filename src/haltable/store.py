@@ -24,7 +24,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 
 import attrs
 
-__all__ = ["AnyStore", "AsyncStore", "Conflict", "Durability", "Entry", "Store"]
+__all__ = ["AnyStore", "AsyncStore", "Conflict", "Durability", "Entry", "Store", "files_of"]
 
 
 class Durability(enum.IntEnum):
@@ -77,7 +77,8 @@ class Store(Protocol):
 
     Two more attributes are read if they are there: ``blocks`` (default True)
     says that a call may wait on a disk, a lock or a network, so that an async
-    driver calls it in a worker thread.
+    driver calls it in a worker thread; ``path`` is the file that it keeps all
+    in, from which a confined body is kept.
     """
 
     @property
@@ -133,3 +134,9 @@ class AsyncStore(Protocol):
 
 
 AnyStore: TypeAlias = Store | AsyncStore
+
+
+def files_of(*stores: AnyStore | None) -> tuple[str, ...]:
+    """Returns the files that stores keep all in, of those that have one."""
+    paths: list[object] = [getattr(store, "path", None) for store in stores]
+    return tuple(path for path in paths if isinstance(path, str))

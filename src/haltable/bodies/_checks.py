@@ -15,9 +15,11 @@ from typing import Any
 
 import attrs
 
+from haltable.bodies.confinement import Confinement
 from haltable.errors import ConfigurationError
 
 __all__ = [
+    "confinement",
     "directory",
     "environment",
     "function",
@@ -129,6 +131,15 @@ def _parameters(fn: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
 def name_of(fn: object) -> str:
     """Returns what a function is called."""
     return getattr(fn, "__qualname__", None) or repr(fn)
+
+
+def confinement(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    """Demands a confinement, or none."""
+    if value is not None and not isinstance(value, Confinement):
+        raise ConfigurationError(
+            f"{_named(instance, attribute)}={value!r}): give a "
+            'Confinement(writable=["out"]), or None'
+        )
 
 
 def _named(instance: object, attribute: attrs.Attribute[Any]) -> str:

@@ -21,7 +21,7 @@ from haltable.bodies._family import signal_family
 from haltable.bodies._pipe import Pipe, above_streams
 from haltable.bodies._refused import Refused
 from haltable.bodies._task import Task
-from haltable.errors import HaltableError
+from haltable.errors import ConfigurationError, HaltableError
 
 __all__ = ["Kept", "written"]
 
@@ -55,7 +55,7 @@ class Kept:
         self.status: int | None = None
         self._report, self._lifeline = Pipe(), Pipe()
         self._said = b""
-        self._refusal: tuple[int, str] | None = None
+        self._refusal: tuple[int, str, str] | None = None
         self._program: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._strays: set[int] = set()
@@ -116,7 +116,7 @@ class Kept:
             elif what == "status":
                 self.status = int(words[0])
             elif what == "refused":
-                self._refusal = int(words[0]), words[1]
+                self._refusal = int(words[0]), words[1], " ".join(words[2:])
         return self.output.rest() if self.gone else self.output.read()
 
     def result(self) -> int:
@@ -124,10 +124,13 @@ class Kept:
 
         Raises:
             Refused: if the child could not be started.
+            ConfigurationError: if it could not be confined.
             HaltableError: if the keeper has died without a word.
         """
         if self._refusal is not None:
-            number, what = self._refusal
+            number, what, why = self._refusal
+            if what == "confinement":
+                raise ConfigurationError(f"Confinement: {why}")
             names = {"program": self.task.argv[0], "directory": self.task.cwd}
             raise Refused(OSError(number, os.strerror(number), names.get(what, what)))
         if self.status is None:

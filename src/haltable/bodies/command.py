@@ -7,6 +7,7 @@ loop it does not know.
 
 from __future__ import annotations
 
+import copy
 import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +21,7 @@ from haltable.bodies._refused import Refused
 from haltable.bodies._task import Task
 from haltable.bodies.command_failed import CommandFailed
 from haltable.bodies.completed import Completed
+from haltable.bodies.confinement import Confinement
 from haltable.body import Body
 from haltable.iteration import Iteration
 
@@ -64,12 +66,15 @@ class Command(Body):
         on_output: is called with each line that is printed, as it comes and
             without its end; nobody by default.  What it raises ends the
             command, and is the iteration's failure.
+        confine: what it may write to, on Linux; by default what its user may.
+            Its loop's store is then out of its reach.
 
     Returns:
         Called with an iteration, a `Completed`.
 
     Raises:
-        ConfigurationError: if an argument is not as described above.
+        ConfigurationError: if an argument is not as described above; before the
+            first iteration, if `confine` would let it at the store.
         CommandFailed: when called, if the program could not be started or did
             not end with status 0.
 
@@ -91,6 +96,10 @@ class Command(Body):
     on_output: Callable[[str], object] | None = attrs.field(
         default=None, kw_only=True, validator=_checks.listener
     )
+    confine: Confinement | None = attrs.field(
+        default=None, kw_only=True, validator=_checks.confinement
+    )
+    _files: tuple[str, ...] = attrs.field(default=(), init=False, repr=False)
 
     def __call__(self, iteration: Iteration) -> Completed:
         """Runs the command once and waits for it."""
@@ -113,11 +122,26 @@ class Command(Body):
             raise self._not_started(refused.error) from refused.error
         return self._ended(status, ear)
 
+    def kept_from(self, files: Sequence[str]) -> Command:
+        """Returns the command as one that its loop's files are hidden from, if it is confined."""
+        if self.confine is None:
+            return self
+        self.confine.check(files)
+        kept = copy.copy(self)
+        object.__setattr__(kept, "_files", tuple(files))
+        return kept
+
     def _ear(self) -> Ear:
         return Ear(self.output_limit, self.on_output)
 
     def _task(self, iteration: Iteration) -> Task:
-        return Task(self.argv, cwd=self.cwd, env=self._environment(iteration), grace=self.grace)
+        return Task(
+            self.argv,
+            cwd=self.cwd,
+            env=self._environment(iteration),
+            grace=self.grace,
+            confine=None if self.confine is None else self.confine.instructions(self._files),
+        )
 
     def _environment(self, iteration: Iteration) -> dict[str, str]:
         environment = dict(os.environ if self.env is None else self.env)
