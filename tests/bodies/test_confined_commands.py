@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -71,7 +72,7 @@ def test_its_loops_store_is_hidden(place):
 
 
 def test_its_guards_store_is_hidden(place):
-    """So are those of a guard that has a store of its own, and so they are in a step."""
+    """So are those of a guard that has a store of its own."""
     line = "cat guards.db; cat loops.db; exit 0"
     with SQLiteStore("guards.db") as guards, SQLiteStore("loops.db") as store:
         cap, guard = IterationCap(1), IdempotencyGuard(store=guards)
@@ -114,19 +115,24 @@ def test_a_store_without_files_is_none_to_keep(place):
     assert loop.run(confined("echo done")).result.text == "done\n"
 
 
+def present(place):
+    """Returns the processes whose directory the place is."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # It has ended, or is somebody else's.
+            if (process / "cwd").readlink() == place:
+                found.append(process.name)
+    return found
+
+
 def test_nothing_of_it_is_left(place):
     """Whoever left the session is gone when the iteration is over."""
     line = "(setsid sh -c 'echo $$ > out/pid; exec sleep 60' &) ; until [ -s out/pid ]; do :; done"
-    before = {*Path("/proc").glob("[0-9]*")}
-    Loop(IterationCap(1)).run(confined(line))
-    sleeping = [
-        each
-        for each in {*Path("/proc").glob("[0-9]*")} - before
-        if os.path.lexists(each / "cwd") and (each / "cwd").readlink() == place
-    ]
+    before = present(place)
+    report = Loop(IterationCap(1)).run(confined(line))
 
-    assert (place / "out" / "pid").exists()
-    assert sleeping == []
+    assert report.error is None
+    assert present(place) == before
 
 
 def test_the_status_and_the_signal_are_told(place):

@@ -25,6 +25,8 @@ from haltable.bodies._confine import restrictions
 from tests.bodies import deny, shut
 
 DENY = Path(deny.__file__).read_text()
+#: Seconds that are enough for what happens at once.
+A_WHILE = 20
 #: What an owner can do to a file, and how.
 DAMAGES = {
     "write": "echo lost > kept",
@@ -210,9 +212,21 @@ def test_who_waits_for_it_takes_it_along(place):
     with place.start(*argv) as started:
         assert started.stdout.readline() == "up\n"
         started.kill()
-        rest = started.stdout.read()
+        ended = select.select([started.stdout], [], [], A_WHILE)[0]
+        rest = started.stdout.read() if ended else None
 
     assert rest == ""
+
+
+def test_the_end_of_its_output_is_the_bodys(place):
+    """A body that closes its output is not held open by those who wait for it."""
+    argv = place.shut("sh", "-c", "exec >&- 2>&-; read word; exit 3")
+    with place.start(*argv, stdin=subprocess.PIPE) as started:
+        ended = select.select([started.stdout], [], [], A_WHILE)[0]
+        running = started.poll()
+        started.stdin.close()
+
+    assert (bool(ended), running, started.returncode) == (True, None, 3)
 
 
 def test_term_reaches_the_body(place):
@@ -228,23 +242,37 @@ def test_term_reaches_the_body(place):
 
 
 PEERS = {
-    "tcp": (socket.AF_INET, lambda place: ("127.0.0.1", 0)),
-    "abstract": (socket.AF_UNIX, lambda place: f"\0{place.root}"),
+    "tcp": (socket.AF_INET, socket.SOCK_STREAM, lambda place: ("127.0.0.1", 0)),
+    "udp": (socket.AF_INET, socket.SOCK_DGRAM, lambda place: ("127.0.0.1", 0)),
+    "abstract": (socket.AF_UNIX, socket.SOCK_STREAM, lambda place: f"\0{place.root}"),
 }
 
 
 @pytest.mark.parametrize(
     ("peer", "network", "reached"),
-    [("tcp", True, True), ("tcp", False, False), ("abstract", True, False)],
+    [
+        ("tcp", True, True),
+        ("tcp", False, False),
+        ("udp", True, True),
+        ("udp", False, False),
+        ("abstract", True, False),
+    ],
 )
 def test_the_network(place, peer, network, reached):
     """Without network nobody is reached; abstract sockets are out of reach in any case."""
-    family, address = PEERS[peer]
-    code = "import socket, sys\ns = socket.socket(int(sys.argv[1]))\ns.connect(eval(sys.argv[2]))\n"
-    with socket.socket(family) as server:
+    family, kind, address = PEERS[peer]
+    code = (
+        "import socket, sys\n"
+        "family, kind, address = eval(sys.argv[1])\n"
+        "with socket.socket(family, kind) as client:\n"
+        "    client.connect(address)\n"
+    )
+    with socket.socket(family, kind) as server:
         server.bind(address(place))
-        server.listen()
-        call = [place.interpreter, "-I", "-c", code, str(int(family)), repr(server.getsockname())]
+        if kind == socket.SOCK_STREAM:
+            server.listen()
+        target = repr((int(family), int(kind), server.getsockname()))
+        call = [place.interpreter, "-I", "-c", code, target]
         ran = place.run(*place.shut(*call, network=network))
         free = place.run(*call)
 
