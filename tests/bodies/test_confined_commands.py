@@ -20,7 +20,7 @@ from haltable import (
     MemoryStore,
     SQLiteStore,
 )
-from haltable.bodies import Command, CommandFailed, Confinement
+from haltable.bodies import Command, CommandFailed, Confinement, Isolated
 from tests.bodies import deny
 
 
@@ -133,6 +133,29 @@ def test_nothing_of_it_is_left(place):
 
     assert report.error is None
     assert present(place) == before
+
+
+def test_an_isolated_function_is_confined_too(place):
+    """A function in a process of its own writes where it may, talks to us, and no further."""
+    shut = Confinement(writable=["out"])
+    with SQLiteStore("loops.db") as store:
+        made = Isolated(os.mkdir, arguments={"path": str(place / "out" / "made")}, confine=shut)
+        report = Loop(IterationCap(1), key="made", store=store).run(made)
+        outside = Isolated(os.mkdir, arguments={"path": str(place / "made")}, confine=shut)
+        refused = Loop(IterationCap(1), key="refused", store=store).run(outside)
+
+    assert report.error is None
+    assert (place / "out" / "made").is_dir()
+    assert "Read-only file system" in str(refused.error)
+
+
+def test_an_isolated_functions_store_is_out_of_reach(place):
+    """An isolated function that could write to its loop's store is refused as well."""
+    body = Isolated(os.getpid, confine=Confinement(writable=["out"]))
+    with SQLiteStore("out/loops.db") as store:
+        loop = Loop(IterationCap(1), key="key", store=store)
+        with pytest.raises(ConfigurationError, match="the body could change"):
+            loop.run(body)
 
 
 def test_the_status_and_the_signal_are_told(place):

@@ -7,10 +7,11 @@ What a failure means for the loop it does not know.
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from haltable.bodies._kept import written
 from haltable.bodies._numbers import numbers_of
 from haltable.bodies._refused import Refused
 from haltable.bodies._task import Task
+from haltable.bodies.confinement import Confinement
 from haltable.bodies.isolated_failed import IsolatedFailed
 from haltable.body import Body
 from haltable.errors import ConfigurationError
@@ -113,12 +115,15 @@ class Isolated(Body):
             at least 1, 1 MiB by default.
         on_output: is called with each line that it prints, as it comes and
             without its end; by default nobody hears it.
+        confine: what it may write to, on Linux; by default what its user may.
+            Its loop's store is then out of its reach.
 
     Returns:
         Called with an iteration, what the function returns.
 
     Raises:
-        ConfigurationError: if an argument is not as described above.
+        ConfigurationError: if an argument is not as described above; before the
+            first iteration, if `confine` would let it at the store.
         IsolatedFailed: when called, if the function raised, or its process did
             not answer as it should.
 
@@ -145,6 +150,10 @@ class Isolated(Body):
     on_output: Callable[[str], object] | None = attrs.field(
         default=None, kw_only=True, validator=_checks.listener
     )
+    confine: Confinement | None = attrs.field(
+        default=None, kw_only=True, validator=_checks.confinement
+    )
+    _files: tuple[str, ...] = attrs.field(default=(), init=False, repr=False)
 
     def __call__(self, iteration: Iteration) -> Any:
         """Runs the function once and waits for it."""
@@ -173,6 +182,15 @@ class Isolated(Body):
         finally:
             channel.close()
 
+    def kept_from(self, files: Sequence[str]) -> Isolated:
+        """Returns the body as one that its loop's files are hidden from, if it is confined."""
+        if self.confine is None:
+            return self
+        self.confine.check(files)
+        kept = copy.copy(self)
+        object.__setattr__(kept, "_files", tuple(files))
+        return kept
+
     def _ear(self) -> Ear:
         return Ear(_OUTPUT, self.on_output)
 
@@ -197,6 +215,7 @@ class Isolated(Body):
             env=environment | dict(self.env or {}),
             grace=self.grace,
             handed=(channel.handed, job),
+            confine=None if self.confine is None else self.confine.instructions(self._files),
         )
 
     def _not_started(self, error: OSError) -> IsolatedFailed:
