@@ -18,6 +18,7 @@ once a grace, until it lets go of the control.
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable
@@ -40,7 +41,10 @@ class Oversight:
     __slots__ = (
         "_gate",
         "_helpers",
+        "_helping",
         "_is_open",
+        "_is_over",
+        "_pid",
         "_run",
         "_seen",
         "_struck",
@@ -61,8 +65,9 @@ class Oversight:
         #: Called when the run has ended.
         self.over: Callable[[], None] | None = None
         self._gate = threading.Lock()
+        self._pid = os.getpid()
         #: Whether the body has control.
-        self._is_open = False
+        self._is_open = self._is_over = False
         #: How often the driver took it back.
         self._turns = 0
         #: The start that was open at the newest glance, and when it was first seen.
@@ -78,6 +83,7 @@ class Oversight:
         #: How far the verdict is: somebody writes it just now, it is written, it is told.
         self.pronouncing = self.is_stored = self.is_told = False
         self.striker: Striker | None = None
+        self._helping = threading.Lock()
         self._helpers: list[threading.Thread] = []
 
     # The driver's side --------------------------------------------------------------
@@ -88,6 +94,7 @@ class Oversight:
 
     def shut(self) -> None:
         """Notes that the driver has control; waits for a glance that is under way."""
+        self._mend()
         with self._gate:
             self._is_open = False
             self._turns += 1
@@ -110,6 +117,7 @@ class Oversight:
 
     def disarm(self) -> None:
         """Undoes `arm`."""
+        self._mend()
         with self._gate:
             striker, self.striker = self.striker, None
         if striker is not None:
@@ -117,23 +125,32 @@ class Oversight:
 
     def end(self) -> None:
         """Ends the watching, for the run has ended."""
-        self._is_open = False
+        self.shut()
         self.disarm()
         over, self.over = self.over, None
         if over is not None:
             over()
+        with self._helping:
+            self._is_over = True
         for helper in self._helpers:
             if helper is not threading.current_thread():
                 helper.join(self._grace())
+
+    def _mend(self) -> None:
+        if self._pid != os.getpid():
+            # A fork copied the locks in whatever state they were, and nobody who watches.
+            self._gate, self._helping, self._pid = threading.Lock(), threading.Lock(), os.getpid()
 
     # The watcher's side -------------------------------------------------------------
 
     def aside(self, act: Callable[[], None]) -> None:
         """Does something in a thread of its own, so that no other run waits for it."""
-        self._helpers = [helper for helper in self._helpers if helper.is_alive()]
         helper = threading.Thread(target=act, name="haltable-watcher-aside", daemon=True)
-        self._helpers.append(helper)
-        helper.start()
+        with self._helping:
+            # Whoever ends the run waits for those that stand in the list.
+            if not self._is_over:
+                helper.start()
+                self._helpers = [*(each for each in self._helpers if each.is_alive()), helper]
 
     def weigh(
         self, now: float, turn: int | None = None, answers: Iterable[tuple[Asked, Answer]] = ()
@@ -146,8 +163,9 @@ class Oversight:
             answers: of the questions that were due.
         """
         run = self._run()
-        # The driver never waits long, and where it is at work nothing is to be weighed.
-        if run is None or not self._gate.acquire(blocking=False):
+        # The driver never waits long, and where it is at work nothing is to be weighed;
+        # but an answer is not lost because somebody else is just looking.
+        if run is None or not self._gate.acquire(blocking=turn is not None):
             return False
         try:
             kernel = run.kernel
@@ -161,7 +179,7 @@ class Oversight:
                 if ruling is not None:
                     kernel.ruling, self.ruled = ruling, now
                     kernel.interrupt_quiet()
-            return kernel.ruling is not None or self.demanded
+            return self.ruled is not None or self.demanded
         finally:
             self._gate.release()
 
@@ -189,8 +207,9 @@ class Oversight:
 
     def strike(self, now: float) -> None:
         """Interrupts the body, if it has control and its mode allows it, once a grace at most."""
-        run = self._run()
-        if run is None or (self._struck is not None and now - self._struck < self._grace()):
+        run, striker = self._run(), self.striker
+        early = self._struck is not None and now - self._struck < self._grace()
+        if run is None or (early and (striker is None or not striker.missed)):
             return
         if not self._gate.acquire(blocking=False):
             return
@@ -200,7 +219,7 @@ class Oversight:
             if run.interrupter is not None:
                 self._struck, run.interrupted_by_us = now, True
                 run.interrupter()
-            elif self.striker is not None:
+            elif self.striker is not None:  # Looked up again: it may have been disarmed.
                 self._struck = now
                 self.striker.strike()
         finally:

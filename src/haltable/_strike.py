@@ -4,16 +4,20 @@
 It knows threads and signals, and neither runs nor verdicts: what it raises and
 whether it may is asked of its owner.
 
-Three facts carry it.  A signal handler of Python's runs in the main thread and
+Four facts carry it.  A signal handler of Python's runs in the main thread and
 cuts short what waits there (a sleep, a lock, a socket), so it is a real-time
 signal that nobody else handles, sent to that very thread.  An exception that is
 set in another thread is raised between two of its bytecodes: a call that waits
-comes back first.  And a signal that finds its handler gone would end the
-process, so a handler is only taken away when all that was sent has come.
+comes back first.  A signal that finds its handler gone would end the process,
+so a handler is only taken away when all that was sent has come; and signals of
+one number that come together call it once, so none is sent while one is under
+way.  And inside the body other runs may begin and end, whose own work must not
+be torn in two: whoever is struck in it is struck again a little later.
 """
 
 from __future__ import annotations
 
+import inspect
 import signal
 import sys
 import threading
@@ -35,7 +39,6 @@ _DRIVERS = frozenset(
         "_context",
         "_drive_sync",
         "_handle",
-        "_oversight",
         "_over",
         "_state",
         "_watched",
@@ -43,9 +46,21 @@ _DRIVERS = frozenset(
         "hearing",
         "iteration",
         "kernel",
+        "loop",
         "run",
     )
 )
+#: Code of ours during which none is raised, whatever it calls: it begins or ends a run.
+_SEALED = frozenset(
+    [("haltable._drive_sync", "interrupt"), ("haltable._nesting", "nest")]
+    + [("haltable._ports_sync", name) for name in ("forget", "new_book", "oversee")]
+    + [("haltable._state", name) for name in ("end", "end_quietly")]
+)
+_SEALED_ROOMS = frozenset(f"haltable.{room}" for room in ("_oversight", "_strike", "_watch"))
+#: Where the interpreter would only print what is raised.
+_DEAF_ROOMS = ("_weakrefset", "weakref")
+#: Not every interpreter has it.
+_FRAMES = "_current_frames"
 
 
 class Striker:
@@ -56,7 +71,17 @@ class Striker:
         allowed: whether the body has control; asked in its own thread.
     """
 
-    __slots__ = ("_allowed", "_came", "_exception", "_number", "_pending", "_sent", "_thread")
+    __slots__ = (
+        "_allowed",
+        "_came",
+        "_exception",
+        "_number",
+        "_pending",
+        "_sealed",
+        "_sent",
+        "_thread",
+        "missed",
+    )
 
     def __init__(self, exception: Callable[[], BaseException], allowed: Callable[[], bool]) -> None:
         self._exception = exception
@@ -64,6 +89,10 @@ class Striker:
         self._thread = threading.get_ident()
         self._sent = self._came = 0
         self._pending = False
+        #: Whether the newest strike came at a bad moment, so that another is called for.
+        self.missed = False
+        #: The seals around this run itself, which say nothing of what its body does.
+        self._sealed = _seals_around(inspect.currentframe())
         self._number = _free_signal()
         if self._number is not None:
             signal.signal(self._number, self._receive)
@@ -79,12 +108,20 @@ class Striker:
         return self._thread == threading.get_ident()
 
     def strike(self) -> None:
-        """Interrupts the body while it has control."""
-        if self._number is not None:
+        """Interrupts the body, while it has control, from whatever thread."""
+        self.missed = False
+        if self._thread == threading.get_ident():
+            if self._allowed():
+                raise self._exception()
+        elif self._number is None:
+            frame = _frame_of(self._thread)
+            if frame is None or self._is_at_work(frame):
+                self.missed = True
+            else:
+                self._pending = _set_exception(self._thread, _raising(self._exception))
+        elif self._came == self._sent:
             self._sent += 1
             signal.pthread_kill(self._thread, self._number)
-        else:
-            self._pending = _set_exception(self._thread, _raising(self._exception))
 
     def calm(self) -> None:
         """Takes back what has not been raised yet; in the body's thread, when it has no control."""
@@ -108,21 +145,59 @@ class Striker:
     def _receive(self, number: int, frame: FrameType | None) -> None:
         del number
         self._came += 1
-        room = None if frame is None else frame.f_globals.get("__name__")
-        if room not in _DRIVERS and self._allowed():
+        if not self._allowed():
+            return
+        if frame is None or self._is_at_work(frame):
+            self.missed = True
+        else:
             raise self._exception()
+
+    def _is_at_work(self, frame: FrameType) -> bool:
+        """Whether a frame belongs to a driver, be it of a run that was begun in the body."""
+        return frame.f_globals.get("__name__") in _DRIVERS or _seals(frame) > self._sealed
+
+
+def _seals(frame: FrameType | None) -> int:
+    """Returns how many frames from here up begin or end a run, or hide what is raised."""
+    found = 0
+    while frame is not None:
+        found += _is_sealed(frame)
+        frame = frame.f_back
+    return found
+
+
+def _seals_around(frame: FrameType | None) -> int:
+    """Returns the same without those that begin the run which asks."""
+    while frame is not None and _is_sealed(frame):
+        frame = frame.f_back
+    return _seals(frame)
+
+
+def _is_sealed(frame: FrameType) -> bool:
+    room, name = frame.f_globals.get("__name__"), frame.f_code.co_name
+    if room in _SEALED_ROOMS or (room, name) in _SEALED:
+        return True
+    return name == "__del__" or room in _DEAF_ROOMS
 
 
 def _free_signal() -> int | None:
-    """Returns a real-time signal that nobody handles; None where this thread can handle none."""
+    """Returns a real-time signal that nobody handles; None where this thread can receive none."""
     highest: Any = getattr(signal, "SIGRTMAX", None)
     lowest: Any = getattr(signal, "SIGRTMIN", None)
     if highest is None or threading.current_thread() is not threading.main_thread():
         return None
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     for number in range(highest, lowest, -1):
-        if signal.getsignal(number) is signal.SIG_DFL:
+        if number not in blocked and signal.getsignal(number) is signal.SIG_DFL:
             return number
     return None
+
+
+def _frame_of(thread: int) -> FrameType | None:
+    """Returns what a thread is doing; None where the interpreter does not tell."""
+    # It goes on from this very frame once it gets the interpreter back.
+    look: Callable[[], dict[int, FrameType]] | None = getattr(sys, _FRAMES, None)
+    return None if look is None else look().get(thread)
 
 
 def _raising(exception: Callable[[], BaseException]) -> type[BaseException]:
