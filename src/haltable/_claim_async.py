@@ -152,7 +152,7 @@ async def given_up(run: RunState, standing: Standing) -> bool:
 async def condemned(run: RunState) -> bool:
     """Writes the verdict on a body that is still running; says whether it is stored."""
     book, ruling = run.book, run.kernel.ruling
-    if book is None or ruling is None or not book.claimed:
+    if book is None or ruling is None or not ruling.status.terminal or not book.claimed:
         return False
     return await put(run, run.condemning(run.now(), ruling), settles=False) is MINE
 

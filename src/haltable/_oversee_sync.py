@@ -51,7 +51,7 @@ def inquire(run: RunState, turn: int, due: tuple[Asked, ...], now: float) -> Non
 def carry_out(run: RunState, now: float) -> None:
     """Has the verdict written and told, and interrupts the body."""
     oversight = run.overseen()
-    if not oversight.pronouncing and not oversight.is_stored and run.kernel.ruling is not None:
+    if oversight.ruled is not None and not oversight.pronouncing and not oversight.is_stored:
         oversight.pronouncing = True
         ports.aside(run, functools.partial(pronounce, run))
     if oversight.is_late(now, _PATIENCE):

@@ -178,6 +178,8 @@ class Recording(RunFields):
             and self.book.claimed
             and ruling is not None
             and ruling.status is Status.TRIPPED
+            # A body that was interrupted is not taken up again.
+            and (self.oversight is None or self.oversight.ruled is None)
         )
 
     def bow_to(self, standing: Standing) -> bool:
@@ -273,6 +275,8 @@ class Recording(RunFields):
 
 def _is_withdrawn(ruling: Ruling, record: LoopRecord) -> bool:
     """Says whether an extension withdraws a verdict: one over counts, or a stop asked before it."""
+    if record.past.ruling is not None:
+        return False  # Written while the body was running, and nobody has touched it since.
     if ruling.status is Status.STOPPED:
         return record.past.stop is None
     return ruling.status is Status.TRIPPED

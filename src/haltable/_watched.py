@@ -54,8 +54,9 @@ class Watched(Nesting):
     def tell_verdict(self, *, durable: bool) -> None:
         """Tells of the verdict on the running body, here and to the runs begun inside it."""
         kernel, oversight = self.kernel, self.overseen()
-        if kernel.ruling is None or self.finished:
+        ruling = kernel.ruling
+        if ruling is None or self.finished:
             return
         lasted = kernel.glimpse(self.now(), since=oversight.since).lasted or 0.0
-        self.tell(VerdictFell(self.label, kernel.ruling, kernel.starts, lasted, durable))
-        self.stop_children(kernel.ruling.reason)
+        self.tell(VerdictFell(self.label, ruling, kernel.starts, lasted, durable))
+        self.stop_children(ruling.reason)
