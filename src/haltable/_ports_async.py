@@ -20,7 +20,6 @@ from typing import Any, TypeVar
 
 import anyio
 import anyio.lowlevel
-import anyio.to_thread
 
 from haltable import _claim_sync, _owner, _watch
 from haltable._async_turns import AsyncWaker, ShieldedLock, hop, protected
@@ -226,8 +225,9 @@ async def _write(run: RunState, key: str, value: bytes, expected: int) -> Entry 
 
 def _in_thread(asked: Asked) -> Callable[[Any], Awaitable[object]]:
     async def ask_in_thread(subject: object) -> object:
-        # It may turn out to be a promise, and trio lets none out of a thread by itself.
-        (answer,) = await anyio.to_thread.run_sync(lambda: (asked.ask(subject),))
+        # It may turn out to be a promise, and trio lets none out of a thread by itself;
+        # and one that never answers must not keep a run from its end.
+        (answer,) = await hop(lambda: (asked.ask(subject),))()
         return await settle(answer)
 
     return ask_in_thread
