@@ -142,8 +142,7 @@ def oversee(run: RunState, glance: Callable[[RunState], None]) -> None:
         listen = getattr(run.clock, "listen", None)
         end = None if listen is None else listen(functools.partial(glance, run))
     else:
-        look = _Glance(run, glance)
-        look.end = end = _watch.bodies.attend(look, run.patience)
+        end = _watch.bodies.attend(_Glance(run, glance), run.patience)
     oversight.over = end
     if run.driven:
         oversight.arm()
@@ -174,19 +173,17 @@ def is_dead(run: RunState, owner: Owner) -> bool:
 class _Glance:
     """A look at a run that it does not keep alive; a fault in it must not end the watching."""
 
-    __slots__ = ("_glance", "_run", "end")
+    __slots__ = ("_glance", "_run")
 
     def __init__(self, run: RunState, glance: Callable[[RunState], None]) -> None:
         self._run = weakref.ref(run)
         self._glance = glance
-        #: Ends the watching.
-        self.end: Callable[[], None] | None = None
 
     def __call__(self) -> None:
         run = self._run()
-        if run is None and self.end is not None:
-            self.end()  # It was dropped before it had ended.
         if run is None or run.finished:
+            # It was dropped before it had ended, or interrupted as the watching began.
+            _watch.bodies.dismiss(self)
             return
         try:
             self._glance(run)

@@ -59,6 +59,12 @@ _SEALED = frozenset(
 _SEALED_ROOMS = frozenset(f"haltable.{room}" for room in ("_oversight", "_strike", "_watch"))
 #: Where the interpreter would only print what is raised.
 _DEAF_ROOMS = ("_weakrefset", "weakref")
+#: Code that would leave a lock of the whole process held for ever, and how many seconds it gets.
+_BRITTLE = frozenset(
+    ("logging", name)
+    for name in ("_acquireLock", "_releaseLock", "acquire", "handle", "isEnabledFor", "release")
+)
+_POLITE = 0.25
 #: Not every interpreter has it.
 _FRAMES = "_current_frames"
 
@@ -75,6 +81,7 @@ class Striker:
         "_allowed",
         "_came",
         "_exception",
+        "_met_at",
         "_number",
         "_pending",
         "_sealed",
@@ -89,6 +96,8 @@ class Striker:
         self._thread = threading.get_ident()
         self._sent = self._came = 0
         self._pending = False
+        #: When it first met code that is brittle.
+        self._met_at: float | None = None
         #: Whether the newest strike came at a bad moment, so that another is called for.
         self.missed = False
         #: The seals around this run itself, which say nothing of what its body does.
@@ -154,7 +163,12 @@ class Striker:
 
     def _is_at_work(self, frame: FrameType) -> bool:
         """Whether a frame belongs to a driver, be it of a run that was begun in the body."""
-        return frame.f_globals.get("__name__") in _DRIVERS or _seals(frame) > self._sealed
+        room = frame.f_globals.get("__name__")
+        if (room, frame.f_code.co_name) in _BRITTLE:
+            now = time.monotonic()
+            self._met_at = self._met_at or now
+            return now - self._met_at < _POLITE
+        return room in _DRIVERS or _seals(frame) > self._sealed
 
 
 def _seals(frame: FrameType | None) -> int:

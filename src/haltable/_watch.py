@@ -8,6 +8,7 @@ starts with the first that wants looking at and ends with the last.
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 import time
@@ -86,12 +87,12 @@ class Watcher:
         """
         with self._mine():
             self._take_on(look, look, interval)
+        return functools.partial(self.dismiss, look)
 
-        def end() -> None:
-            with self._mine():
-                self._let_go(look, lingering=True)
-
-        return end
+    def dismiss(self, look: Callable[[], None]) -> None:
+        """Looks no more at something that has no token, if it still did."""
+        with self._mine():
+            self._let_go(look, lingering=True)
 
     def tokens(self) -> Collection[str]:
         """Returns the tokens of the runs that are alive in this process."""
