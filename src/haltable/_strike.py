@@ -26,6 +26,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from haltable.errors import LoopInterrupt
+
 __all__ = ["Striker"]
 
 #: Seconds that a signal gets to arrive before its handler is left where it is.
@@ -65,6 +67,8 @@ _BRITTLE = frozenset(
     for name in ("_acquireLock", "_releaseLock", "acquire", "handle", "isEnabledFor", "release")
 )
 _POLITE = 0.25
+#: Seconds that a body gets to be left by a Ctrl-C or the like, which ours must not replace.
+_LEAVING = 1.0
 #: Not every interpreter has it.
 _FRAMES = "_current_frames"
 
@@ -81,6 +85,7 @@ class Striker:
         "_allowed",
         "_came",
         "_exception",
+        "_handled",
         "_met_at",
         "_number",
         "_pending",
@@ -96,7 +101,9 @@ class Striker:
         self._thread = threading.get_ident()
         self._sent = self._came = 0
         self._pending = False
-        #: When it first met code that is brittle.
+        #: What is being handled around this run, which says nothing of its body.
+        self._handled = sys.exc_info()[1]
+        #: When it was first asked for a moment.
         self._met_at: float | None = None
         #: Whether the newest strike came at a bad moment, so that another is called for.
         self.missed = False
@@ -156,7 +163,7 @@ class Striker:
         self._came += 1
         if not self._allowed():
             return
-        if frame is None or self._is_at_work(frame):
+        if frame is None or self._is_at_work(frame) or self._is_leaving():
             self.missed = True
         else:
             raise self._exception()
@@ -165,10 +172,21 @@ class Striker:
         """Whether a frame belongs to a driver, be it of a run that was begun in the body."""
         room = frame.f_globals.get("__name__")
         if (room, frame.f_code.co_name) in _BRITTLE:
-            now = time.monotonic()
-            self._met_at = self._met_at or now
-            return now - self._met_at < _POLITE
+            return self._gives(_POLITE)
         return room in _DRIVERS or _seals(frame) > self._sealed
+
+    def _is_leaving(self) -> bool:
+        """Whether something is on its way out of the body that nobody may swallow."""
+        error = sys.exc_info()[1]
+        if error is None or error is self._handled or isinstance(error, (Exception, LoopInterrupt)):
+            return False
+        return self._gives(_LEAVING)
+
+    def _gives(self, seconds: float) -> bool:
+        """Says whether it still waits, so many seconds after it was first asked for a moment."""
+        now = time.monotonic()
+        self._met_at = self._met_at or now
+        return now - self._met_at < seconds
 
 
 def _seals(frame: FrameType | None) -> int:
