@@ -150,7 +150,9 @@ class Handle(RunState):
         """
         if not self._used:
             self.use(way)
-        if self.kernel.ruling is not None or self.finished:
+        # One on which a verdict fell in mid-body has yet to end, and nobody else would end it.
+        ending = self.ran and not self.entered and self._used in _COUNTING
+        if self.finished or (self.kernel.ruling is not None and not ending):
             raise self.refuse_call()
         if self._used not in _COUNTING:
             raise ConfigurationError(
