@@ -113,7 +113,8 @@ class Hearing(Counting):
         for breaker, call in calls:
             try:
                 verdict = call()
-            except Exception as fault:
+            except (Exception, SystemExit) as fault:
+                # An exit from the watcher's thread would end the watching, and nothing else.
                 verdict = Trip(f"{call.func.__name__}() raised {in_words(fault)}")
             self._looked_for = -1
             if isinstance(verdict, Warn):
