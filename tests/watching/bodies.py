@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import anyio
+import anyio.to_thread
 
 from haltable.events import Event, VerdictFell
 
@@ -193,8 +194,7 @@ async def _swallow_cancellation(hold: Hold, witness: Witness) -> None:
 async def _shield(hold: Hold, witness: Witness) -> None:
     del hold
     with anyio.CancelScope(shield=True):
-        while not witness.fell.is_set():
-            await anyio.sleep(0.01)
+        await anyio.to_thread.run_sync(witness.fell.wait)
         await anyio.sleep(0.2)
 
 

@@ -77,7 +77,7 @@ def test_the_alarm_of_the_host_rings_on(hold):
     with handled([signal.SIGALRM], lambda *_: rung.append(time.monotonic())):
         signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
         try:
-            lasted, report = run_hung("sleep", hold)
+            _, report = run_hung("sleep", hold)
             before = len(rung)
             until(lambda: len(rung) > before)
             left = signal.getitimer(signal.ITIMER_REAL)

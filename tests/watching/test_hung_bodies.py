@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The table of hung bodies: what ends on time, and what is judged, told and recorded all the same."""
+"""The table of hung bodies: what ends on time, and what is judged and told all the same."""
 
 from __future__ import annotations
 

@@ -223,7 +223,7 @@ WAYS: dict[str, Callable[[Trial], None]] = {
 }
 
 
-def try_often(way: str, seed: int, trials: int, threads: int, keyed: bool) -> None:
+def try_often(way: str, seed: int, trials: int, threads: int, *keyed: str) -> None:
     """Runs many trials, in the main thread or in several others, and looks what they left."""
     logging.disable(logging.CRITICAL)
     before, wrong = handlers(), list[BaseException]()
@@ -232,10 +232,10 @@ def try_often(way: str, seed: int, trials: int, threads: int, keyed: bool) -> No
         chance = random.Random(1000 * seed + number)
         for _ in range(trials):
             try:
-                WAYS[way](Trial(chance, keyed=keyed))
+                WAYS[way](Trial(chance, keyed=bool(keyed)))
             except BaseException as error:
                 logging.disable(logging.NOTSET)
-                logging.exception("a trial went wrong")
+                logging.getLogger(__name__).exception("a trial went wrong")
                 wrong.append(error)
                 return
 
