@@ -8,7 +8,7 @@ import pytest
 from tests.faults.children import ended, start
 from tests.watching.workers import FINE, WAYS, fork_in_a_body, try_often
 
-TRIALS = 40
+TRIALS = 30
 
 
 @pytest.mark.parametrize("keyed", [(), ("key",)], ids=["no key", "key"])
