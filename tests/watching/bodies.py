@@ -143,8 +143,7 @@ def swallow_everything(hold: Hold) -> None:
     """Goes on whatever is raised in it, until it is freed."""
     while not hold.free.is_set():
         try:
-            while not hold.free.is_set():
-                pass
+            _spin(hold)
         except BaseException:
             hold.swallowed += 1
 
