@@ -9,6 +9,7 @@ one after the other, and checks what it claims.
 import contextlib
 import json
 import logging
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -33,7 +34,7 @@ from haltable.bodies import Command, CommandFailed, Completed
 from haltable.conditions import file_exists, raised, returned
 from haltable.evidence import Files
 
-# -- The daemon: with the imports, fewer than 60 lines ---------------------------------
+# -- The daemon: with the imports, at most 60 lines ----------------------------------
 
 
 @attrs.frozen
@@ -84,7 +85,7 @@ def serve() -> None:
 JOBS = {
     "archive": "exit 1",
     "crawl": 'echo "progress: $((HALTABLE_STARTS * 10)) %" > status/crawl',
-    "invoice": '[ $HALTABLE_STARTS = 1 ] && kill -9 $PPID; echo "invoice.pdf: not found"; exit 1',
+    "invoice": '[ $HALTABLE_STARTS = 1 ] && kill -9 $DAEMON; echo "not found"; exit 1',
     "letters": 'echo "Dear customer," > out/letters-$HALTABLE_STARTS',
     "shoes": 'echo "paid, $1" > out/shoes-3',
 }
@@ -214,6 +215,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
             demonstrate()
     else:
+        os.environ["DAEMON"] = str(os.getpid())
         with contextlib.chdir(sys.argv[1]):
             logging.basicConfig(filename="daemon.log")
             serve()

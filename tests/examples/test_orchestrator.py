@@ -79,12 +79,12 @@ def test_the_demonstration_looks(bug, instead, word, tmp_path):
 
 
 def test_the_daemon_is_short():
-    """The user's part of the example, imports included, is shorter than 60 lines."""
+    """The user's part of the example, imports included, has at most 60 lines."""
     code, _ = SCRIPT.read_text().split("\n# -- The demonstration")
     _, code = code.split('"""\n\n', 1)
     lines = [line for line in code.splitlines() if line.strip() and not line.startswith("#")]
 
-    assert len(lines) < 60
+    assert len(lines) <= 60
 
 
 def test_a_daemon_that_is_killed_gives_no_try_back(tmp_path):
