@@ -105,7 +105,6 @@ def test_a_daemon_that_is_killed_gives_no_try_back(tmp_path):
     heard(begun)
     first.kill()
     first.communicate(timeout=PATIENCE)
-    (tmp_path / "go").write_text("go\n")
     gone(begun)
     second = start(tmp_path)
     screen, _ = second.communicate(timeout=PATIENCE)
