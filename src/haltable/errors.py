@@ -257,9 +257,6 @@ def split_interrupt(error: BaseException | None, run: object) -> tuple[bool, Bas
     if isinstance(error, BaseExceptionGroup):
         group = cast("BaseExceptionGroup[BaseException]", error)
         own, rest = group.split(lambda each: isinstance(each, LoopInterrupt) and each.run is run)
-        if own is not None and rest is not None and len(rest.exceptions) == 1:
-            # What came out beside our interrupt needs no group any more.
-            return True, rest.exceptions[0]
         return own is not None, rest
     return False, error
 
