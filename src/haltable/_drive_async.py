@@ -211,8 +211,12 @@ async def finish(run: RunState, *, last: bool, each_asked: bool = False) -> Step
         if run.listening:
             run.tell_ended()
         run.note_overrun(moment)
+    if run.is_asking():
+        await ports.wait_for_answers(run)
+        run.take_answers()
     for asked in kernel.due(moment, each_asked=each_asked):
         try:
+            run.check_unasked(asked)
             answer = Answer(await ports.ask(asked, kernel.subject()))
         except Exception as fault:
             answer = Answer(fault=fault)

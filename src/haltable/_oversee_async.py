@@ -11,9 +11,9 @@ import functools
 
 from haltable import _ports_async as ports
 from haltable._claim_async import condemned
+from haltable._inquiry import Inquiry
 from haltable._state import RunState
 from haltable.errors import StoreError
-from haltable.plan import Asked
 from haltable.probe import Answer
 
 __all__ = ["glance"]
@@ -28,23 +28,29 @@ async def glance(run: RunState) -> None:
     if oversight.weigh(now):
         await carry_out(run, now)
         return
-    turn, due = oversight.due(now)
-    if due:
-        ports.aside(run, functools.partial(inquire, run, turn, due, now))
-
-
-async def inquire(run: RunState, turn: int, due: tuple[Asked, ...], now: float) -> None:
-    """Puts the questions that are due to the world, and has the answers weighed."""
-    oversight, answers = run.overseen(), list[tuple[Asked, Answer]]()
+    inquiry = oversight.inquire(now)
+    if inquiry is None:
+        return
     try:
-        for asked in due:
+        ports.aside(run, functools.partial(inquire, run, inquiry))
+    except BaseException:
+        # No thread could be started: nobody is asking.
+        oversight.inquiry = None
+        raise
+
+
+async def inquire(run: RunState, inquiry: Inquiry) -> None:
+    """Puts questions that are due to the world, and has the answers weighed."""
+    try:
+        for asked in inquiry.due:
             try:
-                answers.append((asked, Answer(await ports.ask(asked, None))))
+                answer = Answer(await ports.ask(asked, None))
             except Exception as fault:
-                answers.append((asked, Answer(fault=fault)))
+                answer = Answer(fault=fault)
+            inquiry.note(asked, answer)
     finally:
-        oversight.asking = False
-    if oversight.weigh(now, turn, answers):
+        has_fallen = run.overseen().conclude(inquiry)
+    if has_fallen:
         await carry_out(run, run.now())
 
 

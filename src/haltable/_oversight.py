@@ -14,6 +14,13 @@ The theory.  Between the driver and a body control goes to and fro; `opened` and
 
 A verdict that has fallen stays; then the body is interrupted again and again,
 once a grace, until it lets go of the control.
+
+Questions take time.  Only one inquiry is under way at once; its answers are
+heard for the moment at which it began, by whoever has control when they come:
+
+    (none) --inquire--> asking --open, same turn--> heard by the breakers
+                        asking --shut--> the driver waits, and hears them as its own
+                        asking --shut, a grace--> given up: what comes is dropped
 """
 
 from __future__ import annotations
@@ -24,6 +31,7 @@ import weakref
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from haltable._inquiry import Inquiry
 from haltable._strike import Striker
 from haltable.errors import LoopInterrupt
 from haltable.plan import Asked
@@ -50,8 +58,8 @@ class Oversight:
         "_seen",
         "_struck",
         "_turns",
-        "asking",
         "demanded",
+        "inquiry",
         "is_stored",
         "is_told",
         "over",
@@ -77,8 +85,8 @@ class Oversight:
         self.ruled: float | None = None
         #: When the body was interrupted last.
         self._struck: float | None = None
-        #: Whether somebody is asking its questions just now.
-        self.asking = False
+        #: The questions that are being asked, or whose answers nobody has heard yet.
+        self.inquiry: Inquiry | None = None
         #: Whether an operator wants the body interrupted.
         self.demanded = False
         #: How far the verdict is: somebody writes it just now, it is written, it is told.
@@ -112,6 +120,16 @@ class Oversight:
             if self.striker is not None:
                 self.striker.calm()
 
+    def collect(self) -> Inquiry | None:
+        """Returns the questions under way that have been answered; the driver gives up others."""
+        with self._gate:
+            inquiry = self.inquiry
+            if inquiry is None or inquiry.is_over:
+                self.inquiry = None
+                return inquiry
+            inquiry.is_given_up = True
+            return None
+
     def arm(self, *, exactly: bool = False) -> None:
         """Lets the body of this very thread be interrupted.
 
@@ -143,14 +161,17 @@ class Oversight:
             over()
         with self._helping:
             self._is_over = True
+        # Whoever hangs in a question was waited for already.
+        hangs = self.inquiry is not None and self.inquiry.is_given_up
         for helper in self._helpers:
             if helper is not threading.current_thread():
-                helper.join(self._grace())
+                helper.join(0.0 if hangs else self._grace())
 
     def _mend(self) -> None:
         if self._pid != os.getpid():
             # A fork copied the locks in whatever state they were, and nobody who watches.
             self._gate, self._helping, self._pid = threading.Lock(), threading.Lock(), os.getpid()
+            self.inquiry = None
 
     # The watcher's side -------------------------------------------------------------
 
@@ -163,48 +184,65 @@ class Oversight:
                 helper.start()
                 self._helpers = [*(each for each in self._helpers if each.is_alive()), helper]
 
-    def weigh(
-        self, now: float, turn: int | None = None, answers: Iterable[tuple[Asked, Answer]] = ()
-    ) -> bool:
-        """Asks the breakers of the running body; says whether it is to be interrupted.
-
-        Args:
-            now: the moment.
-            turn: that in which the answers were asked for; they are dropped in another.
-            answers: of the questions that were due.
-        """
-        run = self._run()
-        # The driver never waits long, and where it is at work nothing is to be weighed;
-        # but an answer is not lost because somebody else is just looking.
-        if run is None or not self._gate.acquire(blocking=turn is not None):
+    def weigh(self, now: float) -> bool:
+        """Asks the breakers of the running body; says whether it is to be interrupted."""
+        # The driver never waits long, and where it is at work nothing is to be weighed.
+        if not self._gate.acquire(blocking=False):
             return False
         try:
-            kernel = run.kernel
-            if not self._is_open or run.finished or kernel.outcome is not None:
-                return False
-            if self._seen != kernel.starts:
-                self._seen, self.since = kernel.starts, now
-            if kernel.ruling is None and (turn is None or turn == self._turns):
-                iteration = kernel.glimpse(now, since=self.since)
-                ruling = kernel.oversee(iteration, answers)
-                if ruling is not None:
-                    kernel.ruling, self.ruled = ruling, now
-                    kernel.interrupt_quiet()
-            return self.ruled is not None or self.demanded
+            return self._weigh(now)
         finally:
             self._gate.release()
 
-    def due(self, now: float) -> tuple[int, tuple[Asked, ...]]:
-        """Returns the questions that are due, with the turn to which their answers belong."""
-        run = self._run()
-        if run is None or self.asking or not self._gate.acquire(blocking=False):
-            return 0, ()
+    def inquire(self, now: float) -> Inquiry | None:
+        """Begins to ask what is due, None if nothing is or if somebody still asks."""
+        if not self._gate.acquire(blocking=False):
+            return None
         try:
-            due = run.kernel.due_meanwhile(now) if self._is_open and not run.finished else ()
-            self.asking = bool(due)
-            return self._turns, due
+            run, last = self._watched(), self.inquiry
+            if run is None or (last is not None and not last.is_over):
+                return None
+            due = run.kernel.due_meanwhile(now)
+            self.inquiry = Inquiry(self._turns, now, due) if due else None
+            return self.inquiry
         finally:
             self._gate.release()
+
+    def conclude(self, inquiry: Inquiry) -> bool:
+        """Has the answers weighed, or leaves them to the driver; says what `weigh` does."""
+        # An answer is not lost because somebody else is just looking.
+        with self._gate:
+            inquiry.is_over = True
+            if self.inquiry is inquiry:
+                is_ours = self._watched() is not None and inquiry.turn == self._turns
+                if is_ours or inquiry.is_given_up:
+                    self.inquiry = None
+                if is_ours:
+                    return self._weigh(inquiry.now, inquiry.answers)
+        if inquiry.waker is not None:
+            inquiry.waker()
+        return False
+
+    def _watched(self) -> Any:
+        """Returns the run if its body has control, None if not."""
+        run = self._run()
+        if run is None or not self._is_open or run.finished or run.kernel.outcome is not None:
+            return None
+        return run
+
+    def _weigh(self, now: float, answers: Iterable[tuple[Asked, Answer]] = ()) -> bool:
+        run = self._watched()
+        if run is None:
+            return False
+        kernel = run.kernel
+        if self._seen != kernel.starts:
+            self._seen, self.since = kernel.starts, now
+        if kernel.ruling is None:
+            ruling = kernel.oversee(kernel.glimpse(now, since=self.since), answers)
+            if ruling is not None:
+                kernel.ruling, self.ruled = ruling, now
+                kernel.interrupt_quiet()
+        return self.ruled is not None or self.demanded
 
     def is_late(self, now: float, patience: float) -> bool:
         """Whether the body is to be interrupted even if the verdict is not told yet."""

@@ -47,6 +47,7 @@ __all__ = [
     "rest",
     "settle",
     "sheltered",
+    "wait_for_answers",
     "write",
 ]
 
@@ -152,6 +153,18 @@ async def rest(run: RunState, seconds: float) -> None:
                 await waker.event.wait()
     finally:
         run.waker = None
+
+
+async def wait_for_answers(run: RunState) -> None:
+    """Waits for the questions that are being asked beside the run, at most its grace."""
+    inquiry = run.overseen().inquiry
+    if inquiry is None:
+        return
+    waker = inquiry.waker = AsyncWaker()
+    # Looked at after the waker stands, so that no answer falls between.
+    if not inquiry.is_over:
+        with anyio.move_on_after(run.settings.grace):
+            await waker.event.wait()
 
 
 def new_book(run: RunState, look: Callable[[RunState], Awaitable[None]]) -> Book:

@@ -40,6 +40,7 @@ __all__ = [
     "rest",
     "settle",
     "sheltered",
+    "wait_for_answers",
     "write",
 ]
 
@@ -118,6 +119,17 @@ def rest(run: RunState, seconds: float) -> None:
             run.clock.wait(seconds, waker.event)
     finally:
         run.waker = None
+
+
+def wait_for_answers(run: RunState) -> None:
+    """Waits for the questions that are being asked beside the run, at most its grace."""
+    inquiry = run.overseen().inquiry
+    if inquiry is None or run.spawn is not None:
+        return  # What a task asks does not go on while this thread waits.
+    waker = inquiry.waker = SyncWaker()
+    # Looked at after the waker stands, so that no answer falls between.
+    if not inquiry.is_over:
+        waker.event.wait(run.settings.grace)
 
 
 def new_book(run: RunState, look: Callable[[RunState], None]) -> Book:

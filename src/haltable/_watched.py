@@ -12,6 +12,8 @@ from haltable._nesting import Nesting
 from haltable._oversight import Oversight
 from haltable._watch import INTERVAL
 from haltable.events import VerdictFell
+from haltable.model import Outcome
+from haltable.plan import Asked
 
 __all__ = ["Watched"]
 
@@ -44,6 +46,27 @@ class Watched(Nesting):
         """Notes that the driver has control."""
         if self.oversight is not None:
             self.oversight.shut()
+
+    def is_asking(self) -> bool:
+        """Whether questions were being asked when the body ended by itself."""
+        oversight, outcome = self.oversight, self.kernel.outcome
+        if oversight is None or oversight.inquiry is None or oversight.inquiry.is_given_up:
+            return False
+        return outcome is not Outcome.KILLED and outcome is not Outcome.INTERRUPTED
+
+    def take_answers(self) -> None:
+        """Hears what was asked while the body ran, for the moment at which that began."""
+        oversight, kernel = self.overseen(), self.kernel
+        inquiry = oversight.collect()
+        if inquiry is not None:
+            glimpse = kernel.glimpse(inquiry.now, since=oversight.since)
+            kernel.overhear(glimpse, inquiry.answers)
+
+    def check_unasked(self, asked: Asked) -> None:
+        """Raises `TimeoutError` if a question is still being asked since the body ran."""
+        inquiry = None if self.oversight is None else self.oversight.inquiry
+        if inquiry is not None and inquiry.awaits(asked):
+            raise TimeoutError(f"no answer within the grace of {self.settings.grace:g} s")
 
     def note_overrun(self, moment: float) -> None:
         """Warns of a body that went on although a verdict had fallen."""

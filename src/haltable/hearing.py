@@ -104,6 +104,25 @@ class Hearing(Counting):
             iteration: the open one.
             answers: of the questions that were due.
         """
+        words = self._words_on(iteration, answers)
+        if not words:
+            return None
+        who, word = min(words, key=lambda each: PRECEDENCE.index(type(each[1])))
+        return Ruling(_STATUS[type(word)], who, word.reason)
+
+    def overhear(self, iteration: Iteration, answers: Iterable[tuple[Asked, Answer]]) -> None:
+        """Hears what was asked while the body ran that has ended since.
+
+        Args:
+            iteration: as it was then.
+            answers: of the questions that were due.
+        """
+        self._words += tuple(self._words_on(iteration, answers))
+        self.interrupt_quiet()
+
+    def _words_on(
+        self, iteration: Iteration, answers: Iterable[tuple[Asked, Answer]]
+    ) -> list[tuple[str, Verdict]]:
         calls: list[tuple[Breaker, partial[Verdict | None]]] = [
             (asked.breaker, partial(asked.breaker.heard, asked.question, answer, iteration))
             for asked, answer in answers
@@ -121,10 +140,7 @@ class Hearing(Counting):
                 self._warn(breaker.name, verdict.reason)
             elif verdict is not None:
                 words.append((breaker.name, _as_verdict(verdict)))
-        if not words:
-            return None
-        who, word = min(words, key=lambda each: PRECEDENCE.index(type(each[1])))
-        return Ruling(_STATUS[type(word)], who, word.reason)
+        return words
 
     def _call(
         self, breaker: Breaker, hook: Callable[[Iteration], Verdict | None], iteration: Iteration
