@@ -261,6 +261,17 @@ async def proceed(run: RunState, step: Step) -> bool:
 
 async def interrupt(run: RunState, error: BaseException) -> bool:
     """Ends the run over an exception that is no outcome; True if it was our own interrupt."""
+    try:
+        return await wind_up(run, error)
+    except BaseException:
+        # Whoever presses Ctrl-C twice shall find a run that has ended, too.
+        if not run.finished:
+            fail(run, StoreError("the end of the run was interrupted"))
+        raise
+
+
+async def wind_up(run: RunState, error: BaseException) -> bool:
+    """Does what `interrupt` says, unless that is interrupted in its turn."""
     run.shut()
     kernel = run.kernel
     ours, rest = run.own_part(error)

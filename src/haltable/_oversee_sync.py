@@ -59,6 +59,7 @@ def carry_out(run: RunState, now: float) -> None:
     oversight = run.overseen()
     if oversight.ruled is not None and not oversight.pronouncing and not oversight.is_stored:
         oversight.pronouncing = True
+        run.stop_inner()
         ports.aside(run, functools.partial(pronounce, run))
     if oversight.is_late(now, _PATIENCE):
         oversight.strike(now)

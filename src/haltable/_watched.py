@@ -75,11 +75,16 @@ class Watched(Nesting):
             self.kernel.warn("body", f"it went on for {moment - ruled:.1f} s after the verdict")
 
     def tell_verdict(self, *, durable: bool) -> None:
-        """Tells of the verdict on the running body, here and to the runs begun inside it."""
+        """Tells of the verdict on the running body."""
         kernel, oversight = self.kernel, self.overseen()
         ruling = kernel.ruling
         if ruling is None or self.finished:
             return
         lasted = kernel.glimpse(self.now(), since=oversight.since).lasted or 0.0
         self.tell(VerdictFell(self.label, ruling, kernel.starts, lasted, durable))
-        self.stop_children(ruling.reason)
+
+    def stop_inner(self) -> None:
+        """Ends the runs that were begun in the body, before that is struck."""
+        ruling = self.kernel.ruling
+        if ruling is not None:
+            self.stop_children(ruling.reason)
