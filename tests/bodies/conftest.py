@@ -3,24 +3,28 @@
 
 from __future__ import annotations
 
-import os
-
 import anyio
 import pytest
 
 from haltable.bodies import _kept, isolated
+from haltable.bodies._task import Task
 from haltable.testing import iteration
+from tests.bodies import measuring
 from tests.bodies.tether import Tether
 
 
 @pytest.fixture(autouse=True)
 def measured(monkeypatch):
     """Has the processes of bodies measured too, if somebody measures."""
-    names = tuple(name for name in os.environ if name.startswith("COVERAGE"))
-    if names:  # They start with nothing of ours, otherwise.
-        launch = "from haltable.bodies import _keeper; _keeper.main()"
-        monkeypatch.setattr(_kept, "LAUNCH", ("-c", launch))
-        monkeypatch.setattr(isolated, "_KEPT", (*isolated._KEPT, *names))
+    if measuring.names():
+        told = Task.instructions
+        monkeypatch.setattr(_kept, "LAUNCH", measuring.LAUNCH)
+        monkeypatch.setattr(isolated, "_KEPT", (*isolated._KEPT, *measuring.names()))
+        monkeypatch.setattr(
+            Task,
+            "instructions",
+            lambda task, **named: measuring.with_folder_told(told(task, **named)),
+        )
 
 
 def _by_a_thread(command, **numbers):

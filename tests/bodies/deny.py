@@ -24,6 +24,7 @@ CALLS = {
     "unshare": {"x86_64": 272, "aarch64": 97}.get(platform.machine()),
     "mount": {"x86_64": 165, "aarch64": 40}.get(platform.machine()),
     "umount2": {"x86_64": 166, "aarch64": 39}.get(platform.machine()),
+    "capget": {"x86_64": 125, "aarch64": 90}.get(platform.machine()),
     "capset": {"x86_64": 126, "aarch64": 91}.get(platform.machine()),
 }
 LOAD, EQUAL, RETURN = 0x20, 0x15, 0x06

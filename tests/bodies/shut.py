@@ -16,6 +16,7 @@ from pathlib import Path
 import attrs
 
 from haltable.bodies import confinement
+from tests.bodies import measuring
 
 #: An ordinary user of every Linux.
 NOBODY = "nobody"
@@ -55,8 +56,11 @@ class Place:
         applier = self.root / "applier.py"
         if not applier.exists():
             shutil.copyfile(confinement.APPLIER, applier)
-        order = json.dumps(self.order(**changed))
-        return [self.interpreter, "-I", "-S", str(applier), order, *argv]
+        order = self.order(**changed)
+        if measuring.names() and self.user == USERS[0]:
+            order = json.dumps(measuring.with_folder(order))
+            return [sys.executable, *measuring.CONFINE, order, *argv]
+        return [self.interpreter, "-I", "-S", str(applier), json.dumps(order), *argv]
 
     def start(self, *argv: str, **named: object) -> subprocess.Popen[str]:
         """Starts a command as the user, with all that it says on one pipe."""

@@ -141,6 +141,18 @@ def test_its_signal_is_the_bodys(place, number):
     assert ran.returncode == -number
 
 
+def test_an_orphans_status_is_not_the_bodys(place):
+    """Whoever loses its parent is reaped at its end, and the body goes on."""
+    body = """
+        (sh -c 'echo $$ >out/orphan; exit 9' &)
+        until [ -s out/orphan ]; do :; done
+        while [ -e "/proc/$(cat out/orphan)" ]; do :; done
+        exit 4
+    """
+
+    assert place.run(*place.shut("sh", "-c", body)).returncode == 4
+
+
 def test_a_program_that_is_not_there_is_told(place):
     """What cannot be executed is no body, and has a status of its own."""
     ran = place.run(*place.shut("./nothing"))
@@ -325,6 +337,24 @@ def test_a_kernel_that_cannot_is_refused(place, which, complaint):
     assert [*place.out.iterdir()] == []
 
 
+def test_whoever_may_not_administrate_is_shut_in_all_the_same(place):
+    """Root that is not told to be more than a user, as in a container, takes a user's way."""
+    call = place.shut("sh", "-c", "id -un; echo one > out/file; echo lost > kept")
+    ran = denied(place, "capget", "1", argv=call)
+
+    assert ran.returncode != 0
+    assert ran.stdout.splitlines()[0] == place.user
+    assert ((place.out / "file").read_text(), place.kept.read_text()) == ("one\n", "kept\n")
+
+
+def test_a_trial_runs_nothing(place):
+    """Without a program it only says whether it could."""
+    ran, refused = place.run(*place.shut()), denied(place, "unshare", "1", argv=place.shut())
+
+    assert (ran.returncode, ran.stdout) == (0, "")
+    assert refused.returncode == 125
+
+
 def test_an_old_landlock_is_refused(monkeypatch):
     """A version that lets files outside be truncated is none."""
     monkeypatch.setattr(_confine, "_system_call", lambda *arguments: 2)
@@ -360,7 +390,7 @@ def test_a_masked_proc_is_no_way_out(place):
     code = "import sys; open(f'/proc/{sys.argv[1]}/mem', sys.argv[2]).read(0)"
     with place.start("sleep", "60") as victim:
         try:
-            peek = [place.interpreter, "-I", "-c", code, str(victim.pid)]
+            peek = [place.interpreter, "-I", "-S", "-c", code, str(victim.pid)]
             masked = [
                 denied(place, *"mount 1 14".split(), argv=place.shut(*peek, mode))
                 for mode in ("rb", "r+b")
