@@ -127,6 +127,14 @@ def blocks(iteration):
         pass
 
 
+def awaits(iteration):
+    iteration.aonce("charge", print).send(None)
+
+
+def leaves_a_block(iteration):
+    return iteration.__exit__(None, None, None)
+
+
 def raises():
     raise Odd("what was wrong")
 

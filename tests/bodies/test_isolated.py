@@ -17,7 +17,9 @@ import pytest
 
 from haltable import IdempotencyGuard, IterationCap, Loop, MemoryStore, Operator, Status
 from haltable.bodies import Body, Isolated, IsolatedFailed, _talk_async, _talk_sync
-from haltable.errors import ConfigurationError
+from haltable.bodies._fence import Fence
+from haltable.bodies._numbers import numbers_of, with_numbers
+from haltable.errors import ConfigurationError, LoopInterrupt
 from haltable.testing import iteration
 from tests.bodies import isolated_bodies as bodies
 
@@ -145,6 +147,30 @@ def test_a_verb_after_the_end_raises_over_there(function):
     assert (report.status, report.starts) == (Status.STOPPED, 1)
 
 
+class Late(Body):
+    """Runs another body for an iteration that is over."""
+
+    def __init__(self, body):
+        self.body = body
+
+    def __call__(self, iteration):
+        return self.body(self.over(iteration))
+
+    async def acall(self, iteration):
+        return await self.body.acall(self.over(iteration))
+
+    def over(self, iteration):
+        return with_numbers(numbers_of(iteration), Fence(lambda: True, iteration))
+
+
+def test_the_interrupt_of_a_verb_comes_back(run):
+    """A function that an interrupt of ours has ended is interrupted here, and has not failed."""
+    with pytest.raises(LoopInterrupt):
+        run(Late(Isolated(bodies.checks)))
+
+    assert run(Late(Isolated(bodies.swallows))) == "went on"
+
+
 def _guarded(store, **options):
     return Loop(IterationCap(3), IdempotencyGuard(**options), key="task", store=store)
 
@@ -210,6 +236,15 @@ def test_an_effect_whose_process_dies_is_unknown(drive):
     assert after.result == ["OutcomeUnknown", "charge"]
 
 
+def test_an_effect_that_is_never_ended_is_a_fault(drive):
+    """An answer in the midst of an effect is no effect's end."""
+    store = MemoryStore()
+    report = drive(_guarded(store), Isolated(bodies.answers_within_an_effect, grace=0.2))
+
+    assert "ended its answer in the midst of an effect" in str(report.error)
+    assert report.unknown_effects == ("charge",)
+
+
 def test_errors_of_verbs_are_raised_over_there(drive):
     """What a verb raises here, it raises there, by its name and text."""
     result = drive(Loop(IterationCap(1)), Isolated(bodies.charge_without_guard)).result
@@ -231,6 +266,7 @@ def test_errors_of_verbs_are_raised_over_there(drive):
             "its text cannot be read (ValueError)",
         ),
         (bodies.blocks, "haltable.errors.ConfigurationError", "belongs into"),
+        (bodies.awaits, "haltable.errors.ConfigurationError", "uses once()"),
     ],
 )
 def test_its_exceptions_come_back_as_words(run, function, kind, message):
@@ -322,6 +358,11 @@ def test_whoever_asks_and_never_listens_is_ended(run):
     with pytest.raises(KeyboardInterrupt):
         run(body, number=1)
     timer.join()
+
+
+def test_a_block_that_nobody_entered_is_no_block(run):
+    """To leave one changes nothing, and hides no exception."""
+    assert run(Isolated(bodies.leaves_a_block)) is False
 
 
 def test_threads_that_it_leaves_end_with_its_answer(tether, run):

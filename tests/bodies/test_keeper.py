@@ -123,12 +123,6 @@ def test_another_loops_interrupt_is_a_failure(run):
     assert caught.value.kind == f"{LoopInterrupt.__module__}.LoopInterrupt"
 
 
-def test_an_effect_that_is_never_ended_is_a_fault(run):
-    """An answer in the midst of an effect is no effect's end."""
-    with pytest.raises(IsolatedFailed):
-        run(Isolated(bodies.answers_within_an_effect, grace=0.2))
-
-
 def test_a_thread_that_cannot_be_started_leaves_nothing(run, monkeypatch):
     """No thread, no wait, and nothing that stays open."""
 
