@@ -98,6 +98,36 @@ def test_a_child_that_will_not_start_leaves_nothing():
         raise AssertionError("it cannot have started")
 
 
+def test_a_child_is_not_lost_to_an_interrupt_at_its_birth(tmp_path, monkeypatch):
+    """An exception that comes before the child's number is known ends the child."""
+    with Tether(tmp_path / "tether") as tether:
+
+        class Interrupted(subprocess.Popen[bytes]):
+            def __init__(self, *args, **options):
+                super().__init__(*args, **options)
+                tether.hear()
+                raise KeyboardInterrupt
+
+            def __del__(self):
+                """Nobody knows of it, so it has nothing to say."""
+
+        monkeypatch.setattr(subprocess, "Popen", Interrupted)
+        group = ProcessGroup(
+            ["sh", "-c", Tether.TIE + "sleep 1000"], grace=0, env=tether.environment
+        )
+        with pytest.raises(KeyboardInterrupt), group:
+            raise AssertionError("it cannot have started")
+
+        assert tether.hear_all() == b""
+
+
+def test_where_nobody_tells_there_are_no_children(monkeypatch, tmp_path):
+    """Without /proc, nobody is taken for a child."""
+    monkeypatch.setattr(_process_group, "_PROC", tmp_path)
+
+    assert _process_group.children() == set()
+
+
 def test_a_group_that_left_nothing_gets_no_signal(monkeypatch):
     """After an ordinary end nobody is signalled: the number may be another's by then."""
     sent = []
