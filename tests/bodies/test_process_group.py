@@ -145,7 +145,7 @@ def test_the_grace_is_no_longer_than_it_must_be(tmp_path):
     """What goes at once upon a TERM is not waited for until the grace is over."""
     with Tether(tmp_path / "tether") as tether:
         with ProcessGroup(
-            ["sh", "-c", Tether.TIE + "sleep 1000"], grace=1000, env=tether.environment
+            ["sh", "-c", Tether.TIE + "exec sleep 1000"], grace=1000, env=tether.environment
         ):
             tether.hear()
 
