@@ -3,19 +3,20 @@
 
 Run it from the root of the repository, with the ``test`` extra installed::
 
-    python -m tests.attacks             # all of them, some minutes
+    python -m tests.attacks             # all of them, a minute or two
     python -m tests.attacks 20 33       # only these
     python -m tests.attacks --write     # and into docs/explanation/isolation.md
 
-As root everything outside the process is tried twice: by root, and by ``nobody``.
+As root, what reaches outside the process is tried by ``nobody``, and confined by both.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 
 from tests.attacks import page
-from tests.attacks.arena import fight, users
+from tests.attacks.arena import Fight, fights
 from tests.attacks.attacks import ATTACKS, RUN
 
 
@@ -27,7 +28,8 @@ def main() -> None:
     asked = parser.parse_args()
     results = {}
     for number in asked.numbers or RUN:
-        results[number] = {level: tried(number, level) for level in page.LEVELS}
+        fought = fights(number, page.LEVELS)
+        results[number] = {level: worst(fought[level].values()) for level in page.LEVELS}
         print(f"{number:3} {ATTACKS[number].what}: {results[number]}", flush=True)
     if asked.write:
         told = page.PAGE.read_text()
@@ -35,10 +37,9 @@ def main() -> None:
         page.PAGE.write_text(page.rewritten(told, {number: known[number] for number in RUN}))
 
 
-def tried(number: int, level: str) -> str:
+def worst(fought: Iterable[Fight]) -> str:
     """Returns what came of it for whomever it went worst."""
-    damages = [fight(ATTACKS[number], level, user).damage for user in users(number, level)]
-    return page.cell(max(damages, key=len))
+    return page.cell(max((each.damage for each in fought), key=len))
 
 
 if __name__ == "__main__":

@@ -5,30 +5,32 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import anyio
 import attr
 import attrs
-import idna
-import sniffio
 import typing_extensions
 
 import haltable
-from haltable import IterationCap, Loop, Operator, SQLiteStore
+from haltable import IterationCap, Loop, SQLiteStore
 from tests.attacks import bodies
-from tests.attacks.attacks import OUTSIDE, Attack
+from tests.attacks.attacks import ATTACKS, OUTSIDE, Attack
 from tests.bodies import shut
 
-#: After so many seconds an operator stops a loop that has not ended, and after
-#: so many more it is given up.
-STOP_AFTER, PATIENCE = 5.0, 10.0
+#: Seconds after which a program is given up that has not ended, from the last start of its body.
+PATIENCE = 5.0
+#: Seconds that nobody needs to write to the store.
+A_WRITE = 0.7
 #: Seconds in which a killed program's bodies end: their grace, and one more.
 A_MOMENT = 2.0
 #: A program that dies is started so often.
@@ -38,7 +40,7 @@ MEGABYTES = 150
 #: Another loop's record, which is to stay as it is.
 WITNESS = "haltable/loop/witness"
 #: What a program needs of ours to run a loop of commands.
-NEEDED = (haltable, attr, attrs, anyio, sniffio, idna, typing_extensions)
+NEEDED = (haltable, attr, attrs, typing_extensions)
 
 
 @attrs.frozen
@@ -78,9 +80,26 @@ def fight(attack: Attack | str, level: str, user: str) -> Fight:
         shutil.rmtree(place.root)
 
 
+def fights(number: int, levels: Sequence[str]) -> dict[str, dict[str, Fight]]:
+    """Tries an attack at these levels, two fights at a time; by level and user."""
+    cells = [(level, user) for level in levels for user in users(number, level)]
+    with ThreadPoolExecutor(2) as pool:  # A thread only waits for its program.
+        fought = pool.map(lambda cell: fight(ATTACKS[number], *cell), cells)
+        found: dict[str, dict[str, Fight]] = {level: {} for level in levels}
+        for (level, user), each in zip(cells, fought, strict=True):
+            found[level][user] = each
+    return found
+
+
 def users(number: int, level: str) -> tuple[str, ...]:
-    """Returns as whom an attack is tried: what reaches outside the process as anybody."""
-    return shut.USERS if level != "iteration" and number in OUTSIDE else shut.USERS[:1]
+    """Returns as whom an attack is tried.
+
+    What reaches outside its process is tried by somebody who may do no more than
+    any user, and confined by root too: the two are shut in by different means.
+    """
+    if level == "iteration" or number not in OUTSIDE:
+        return shut.USERS[:1]
+    return shut.USERS if level == "confined" else shut.USERS[-1:]
 
 
 class _Fight:
@@ -98,8 +117,8 @@ class _Fight:
         for module in NEEDED:
             file = Path(str(module.__file__))
             if file.name == "__init__.py":
-                ignored = shutil.ignore_patterns("__pycache__")
-                shutil.copytree(file.parent, root / "site" / file.parent.name, ignore=ignored)
+                # With what is compiled of it, or each program would compile it anew.
+                shutil.copytree(file.parent, root / "site" / file.parent.name)
             else:
                 shutil.copy(file, root / "site" / file.name)
         for name in ("bodies.py", "host.py"):
@@ -130,7 +149,7 @@ class _Fight:
         return Fight(tuple(dict.fromkeys(self.damage)), tuple(self.said))
 
     def run(self) -> None:
-        """Runs the program once, stops the loop if it does not end, and gives it up."""
+        """Runs the program once, and gives it up if it does not end."""
         report = self.place.root / "said.json"
         report.unlink(missing_ok=True)
         with (self.place.root / "out" / "printed").open("ab") as printed:
@@ -146,21 +165,42 @@ class _Fight:
                 },
             )
         with process:
-            if not _ends(process, STOP_AFTER):
-                self.stop()
-                if not _ends(process, PATIENCE):
-                    self.damage.append("it does not end")
-                    self.over = True
-                    process.send_signal(signal.SIGCONT)
-                    process.kill()
+            if not self.ends(process):
+                self.damage.append("it does not end")
+                self.over = True
+                process.send_signal(signal.SIGCONT)
+                process.kill()
         said = json.loads(report.read_text()) if report.exists() else None
         report.unlink(missing_ok=True)
         self.said.append(said)
         self.judge(said)
 
-    def stop(self) -> None:
-        with contextlib.suppress(haltable.HaltableError), SQLiteStore(self.store) as store:
-            Operator(store).stop("attacked", by="the arena", why="it does not end")
+    def ends(self, process: subprocess.Popen[str]) -> bool:
+        """Waits for the program, for so long from the last start of its body."""
+        starts, until = 0, time.monotonic() + 2 * PATIENCE  # It may start slowly.
+        free = math.inf
+        while time.monotonic() < until:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.1)
+                return True
+            if starts < len(self.lines("marks")) <= bodies.CAP + 1:  # More are reason enough.
+                starts = len(self.lines("marks"))
+                free, until = time.monotonic(), time.monotonic() + PATIENCE
+            elif starts and not self.is_locked():
+                free = time.monotonic()
+            if time.monotonic() - free > A_WRITE:
+                self.damage.append("the store is closed to others")
+        return False
+
+    def is_locked(self) -> bool:
+        """Says whether nobody could write to the store now."""
+        there = f"{self.store.as_uri()}?mode=rw"
+        try:
+            with contextlib.closing(sqlite3.connect(there, uri=True, timeout=0)) as database:
+                database.execute("BEGIN IMMEDIATE")
+        except sqlite3.DatabaseError as error:
+            return error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+        return False
 
     def judge(self, said: dict[str, Any] | None) -> None:
         if said is None:
@@ -207,14 +247,6 @@ class _Fight:
     def lines(self, name: str) -> list[str]:
         path = self.place.out / name
         return path.read_text().split() if path.exists() else []
-
-
-def _ends(process: subprocess.Popen[str], seconds: float) -> bool:
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        return False
-    return True
 
 
 def _all_gone(root: Path) -> bool:

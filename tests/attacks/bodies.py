@@ -32,6 +32,8 @@ from typing import Any
 FOR_EVER = 30.0
 #: What an attack would have as its limit, and the limit that there is.
 PLENTY, CAP = 10**6, 3
+#: Seconds that an iteration may take: then its deadline interrupts it.
+LIMIT = 2.0
 
 
 class Victim:

@@ -18,12 +18,13 @@ import sys
 import time
 from pathlib import Path
 
-import anyio
 import bodies
 
-from haltable import IterationCap, Loop, SQLiteStore
+from haltable import Deadline, IterationCap, Loop, SQLiteStore
 from haltable.bodies import Command, Confinement
 
+#: Seconds from TERM to KILL.
+GRACE = 0.3
 #: What the memory of this program holds, if nobody has written to it.
 INTACT = b"intact"
 
@@ -39,12 +40,12 @@ def function(name, victim):
 
 def child(name, victim):
     """The body, in a process of its own."""
-    return Command(argv(name, victim), grace=1)
+    return Command(argv(name, victim), grace=GRACE)
 
 
 def confined(name, victim):
     """The body, in a process that is shut in."""
-    return Command(argv(name, victim), grace=1, confine=Confinement(writable=[victim.out]))
+    return Command(argv(name, victim), grace=GRACE, confine=Confinement(writable=[victim.out]))
 
 
 def argv(name, victim):
@@ -63,13 +64,12 @@ def main(level, name, arena):
     body = LEVELS[level](name, victim)
     with SQLiteStore(victim.store) as store:
         cap = IterationCap(bodies.CAP, max_consecutive_failures=None)
-        loop = Loop(cap, key="attacked", store=store)  # There to be found, as in any program.
+        deadline = Deadline(iteration=bodies.LIMIT)
+        # There to be found, as in any program.
+        loop = Loop(cap, deadline, key="attacked", store=store)
         run = loop.start()
         with contextlib.suppress(BaseException):
-            if level == "iteration":
-                run.run(body)
-            else:
-                anyio.run(run.arun, body)
+            run.run(body)
         report = run.report
     said = {
         "status": None if report is None else str(report.status.value),
