@@ -117,8 +117,6 @@ class Oversight:
         with self._gate:
             self._is_open = False
             self._turns += 1
-            if self.striker is not None:
-                self.striker.calm()
 
     def collect(self) -> Inquiry | None:
         """Returns the questions under way that have been answered; the driver gives up others."""

@@ -63,12 +63,20 @@ _SEALED_ROOMS = frozenset(f"haltable.{room}" for room in ("_oversight", "_strike
 _DEAF_ROOMS = ("_weakrefset", "weakref")
 #: Code that would leave a lock of the whole process held for ever, and how many seconds it gets.
 _BRITTLE = frozenset(
-    ("logging", name)
-    for name in ("_acquireLock", "_releaseLock", "acquire", "handle", "isEnabledFor", "release")
+    (room, name)
+    for room, names in {
+        "coverage.collector": ("lock_data", "unlock_data"),
+        "logging": ("_acquireLock", "_releaseLock", "acquire", "handle", "isEnabledFor", "release"),
+    }.items()
+    for name in names
 )
 _POLITE = 0.25
 #: Seconds that a body gets to be left by a Ctrl-C or the like, which ours must not replace.
 _LEAVING = 1.0
+#: Seconds within which a thread that runs code of Python's raises what it was given.
+_WINDOW = 0.005
+#: Turns of a loop in which this thread certainly does.
+_STEPS = 1000
 #: Not every interpreter has it.
 _FRAMES = "_current_frames"
 
@@ -88,7 +96,6 @@ class Striker:
         "_handled",
         "_met_at",
         "_number",
-        "_pending",
         "_sealed",
         "_sent",
         "_thread",
@@ -100,7 +107,6 @@ class Striker:
         self._allowed = allowed
         self._thread = threading.get_ident()
         self._sent = self._came = 0
-        self._pending = False
         #: What is being handled around this run, which says nothing of its body.
         self._handled = sys.exc_info()[1]
         #: When it was first asked for a moment.
@@ -134,20 +140,13 @@ class Striker:
             if frame is None or self._is_at_work(frame):
                 self.missed = True
             else:
-                self._pending = _set_exception(self._thread, _raising(self._exception))
+                self.missed = not _raise_in(self._thread, self._exception())
         elif self._came == self._sent:
             self._sent += 1
             signal.pthread_kill(self._thread, self._number)
 
-    def calm(self) -> None:
-        """Takes back what has not been raised yet; in the body's thread, when it has no control."""
-        if self._pending:
-            self._pending = False
-            _set_exception(self._thread, None)
-
     def end(self) -> None:
         """Puts everything back as it was; in the body's thread, when it has no control."""
-        self.calm()
         number = self._number
         if number is None or threading.get_ident() != self._thread:
             return
@@ -232,27 +231,44 @@ def _frame_of(thread: int) -> FrameType | None:
     return None if look is None else look().get(thread)
 
 
-def _raising(exception: Callable[[], BaseException]) -> type[BaseException]:
-    """Returns a class whose instances, made without arguments, are such exceptions."""
-    # A thread can be given a class only, and the interpreter makes the instance.
-    model = exception()
-
-    class Interrupt(BaseException):
-        """Makes the one that is meant."""
-
-        def __new__(cls, *args: object) -> Any:
-            del args
-            return model
-
-    return Interrupt
+class _Calmed(BaseException):
+    """Is raised where it is caught at once."""
 
 
-def _set_exception(thread: int, kind: type[BaseException] | None) -> bool:
-    """Has a thread raise an exception, or with None not raise it; says whether it will."""
+def _raise_in(thread: int, exception: BaseException) -> bool:
+    """Raises an exception in a thread that runs code of Python's; says whether that was seen.
+
+    In one that waits in a call it would be raised when that returns.  But as
+    long as it is not, every thread of the process looks for it at each step, and
+    under a tracer CPython 3.11 does nothing else any more.  So it is taken back
+    soon, and that look is ended by an exception that is raised and caught here.
+    """
     if sys.implementation.name != "cpython":
         return False
     import ctypes  # The light door: hardly any loop ever comes here.
 
-    what = ctypes.py_object(kind) if kind is not None else None
-    found: int = ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), what)
-    return found == 1
+    seen: list[bool] = []
+
+    class Interrupt(BaseException):
+        """Makes the one that is meant; a thread can be given a class only."""
+
+        def __new__(cls, *args: object) -> Any:
+            del args
+            seen.append(True)
+            return exception
+
+    put, sleep = ctypes.pythonapi.PyThreadState_SetAsyncExc, time.sleep
+    there, here = ctypes.c_ulong(thread), ctypes.c_ulong(threading.get_ident())
+    meant, calmed = ctypes.py_object(Interrupt), ctypes.py_object(_Calmed)
+    # No function of Python's is called from here on: see above.
+    try:
+        put(there, meant)
+        sleep(_WINDOW)
+        if not seen:
+            put(there, None)
+            put(here, calmed)
+            for _ in range(_STEPS):
+                pass
+    except _Calmed:
+        pass
+    return bool(seen)
