@@ -33,7 +33,6 @@ from typing import Any
 
 from haltable._inquiry import Inquiry
 from haltable._strike import Striker
-from haltable.errors import LoopInterrupt
 from haltable.plan import Asked
 from haltable.probe import Answer
 
@@ -104,16 +103,6 @@ class Oversight:
     def shut(self) -> None:
         """Notes that the driver has control; waits for a glance that is under way."""
         self._mend()
-        try:
-            self._shut()
-        except LoopInterrupt as error:
-            run = self._run()
-            if run is None or error.run is not run.verbs:
-                raise
-            # It struck another thread while that waited here, and has done its work.
-            self._shut()
-
-    def _shut(self) -> None:
         with self._gate:
             self._is_open = False
             self._turns += 1
