@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 import sys
 import threading
+import time
 from collections import Counter
 
 import attrs
@@ -209,6 +210,26 @@ def test_the_watcher_outlives_what_a_look_raises():
 
     assert report.status == "stopped"
     assert not thread.is_alive()
+
+
+def test_a_look_as_long_as_its_interval_leaves_the_others_time():
+    """Between two looks lies the interval, so that whoever is hindered by one gets on."""
+    watcher, interval = Watcher(), 0.02
+    begins, ends, enough = [], [], threading.Event()
+
+    def look():
+        begins.append(time.monotonic())
+        threading.Event().wait(2 * interval)
+        ends.append(time.monotonic())
+        if len(ends) == 4:
+            enough.set()
+
+    end = watcher.attend(look, interval)
+    assert enough.wait(LONG)
+    end()
+
+    rests = [begin - ended for ended, begin in zip(ends, begins[1:], strict=False)]
+    assert min(rests) >= interval / 2
 
 
 def test_the_watcher_ends_with_its_last_user():
