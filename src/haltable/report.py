@@ -197,8 +197,13 @@ def _shown(value: object) -> str:
         return f"<{type(value).__name__} whose repr raised {in_words(error)}>"
 
 
-def receipt(report: Report[Any]) -> str:
-    """Returns the report as a few lines that help at three in the morning."""
+def receipt(report: Report[Any], steps: list[str] | None = None) -> str:
+    """Returns the report as a few lines that help at three in the morning.
+
+    Args:
+        report: what is told.
+        steps: what to do next; by default calls of Python's.
+    """
     limits = {name: value for name, value in report.limits if value}
     who = f"{report.breaker}: " if report.breaker else ""
     lines = prose(f"{report.status.name}  {report.name}   ", who + report.reason)
@@ -220,7 +225,7 @@ def receipt(report: Report[Any]) -> str:
         lines += prose("  pending: ", f"{_short(report.pending)} was not started")
     if not report.durable and report.key is not None and report.breaker:
         lines.append("  not stored: the store did not confirm the last write")
-    lines += filled("  next: ", _next(report), " · ")
+    lines += filled("  next: ", _next(report) if steps is None else steps, " · ")
     return "\n".join(lines)
 
 

@@ -75,8 +75,7 @@ def listener(instance: object, attribute: attrs.Attribute[Any], value: Any) -> N
     """Demands a function that can be called from where the child is heard."""
     if value is not None and (not callable(value) or inspect.iscoroutinefunction(value)):
         raise ConfigurationError(
-            f"{_named(instance, attribute)}={value!r}): give a function that is not async and "
-            "takes a line, or None"
+            f"{_named(instance, attribute)}={value!r}): give a function that is not async, or None"
         )
 
 

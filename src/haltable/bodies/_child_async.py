@@ -39,7 +39,7 @@ async def run(task: Task, ear: Ear) -> int:
     async with keeping(task, ear) as kept:
         while kept.status is None and not kept.gone:
             await waits.ready(kept.readers)
-            ear.hear(kept.read())
+            ear.hear(*kept.read())
     ear.rest()
     return kept.result()
 
@@ -73,4 +73,4 @@ async def _settle(kept: Kept, ear: Ear, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while not kept.gone and (left := deadline - time.monotonic()) > 0:
         await waits.ready(kept.readers, left)
-        ear.hear(kept.read())
+        ear.hear(*kept.read())

@@ -39,7 +39,7 @@ def run(task: Task, ear: Ear) -> int:
     with keeping(task, ear) as kept:
         while kept.status is None and not kept.gone:
             waits.ready(kept.readers)
-            ear.hear(kept.read())
+            ear.hear(*kept.read())
     ear.rest()
     return kept.result()
 
@@ -73,4 +73,4 @@ def _settle(kept: Kept, ear: Ear, seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while not kept.gone and (left := deadline - time.monotonic()) > 0:
         waits.ready(kept.readers, left)
-        ear.hear(kept.read())
+        ear.hear(*kept.read())

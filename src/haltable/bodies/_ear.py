@@ -22,20 +22,42 @@ class Ear:
     Args:
         limit: how many bytes to keep.
         on_output: is called with each line, without its end; None for nobody.
+        on_bytes: is called with each piece, after the number of the stream (1
+            or 2) that it was printed to; None for nobody.
 
     Attributes:
         excerpt: what is kept.
     """
 
-    def __init__(self, limit: int, on_output: Callable[[str], object] | None = None) -> None:
+    def __init__(
+        self,
+        limit: int,
+        on_output: Callable[[str], object] | None = None,
+        on_bytes: Callable[[int, bytes], object] | None = None,
+    ) -> None:
         self.excerpt = Excerpt(limit)
         self._on_output = on_output
+        self._on_bytes = on_bytes
         self._begun = bytearray()
 
-    def hear(self, more: bytes) -> None:
-        """Takes the next bytes; what the listener raises comes out, and silences it."""
+    def hear(self, more: bytes, errors: bytes = b"") -> None:
+        """Takes the next bytes; what a listener raises comes out, and silences it.
+
+        Args:
+            more: of the output.
+            errors: of what is printed to the standard error, if that is apart.
+        """
+        for stream, piece in ((1, more), (2, errors)):
+            if piece:
+                self._take(stream, piece)
+
+    def _take(self, stream: int, more: bytes) -> None:
         self.excerpt.add(more)
-        if self._on_output is None or not more:
+        listener, self._on_bytes = self._on_bytes, None
+        if listener is not None:
+            listener(stream, more)  # Once it has raised, it is heard of no more.
+            self._on_bytes = listener
+        if self._on_output is None:
             return
         *lines, rest = more.split(b"\n")
         for line in lines:

@@ -46,12 +46,14 @@ class Kept:
     Attributes:
         task: the same.
         output: what the family prints.
+        errors: what it prints to its standard error, if that is kept apart.
         status: the child's exit status, below zero the signal that killed it.
     """
 
     def __init__(self, task: Task) -> None:
         self.task = task
         self.output = Pipe()
+        self.errors = Pipe() if task.apart else None
         self.status: int | None = None
         self._report, self._lifeline = Pipe(), Pipe()
         self._said = b""
@@ -68,8 +70,8 @@ class Kept:
     @property
     def readers(self) -> tuple[int, ...]:
         """The descriptors on which there may be something to read."""
-        pipes = (self._report, self.output)
-        return tuple(pipe.reader for pipe in pipes if not pipe.ended)
+        pipes = (self._report, self.output, self.errors)
+        return tuple(pipe.reader for pipe in pipes if pipe is not None and not pipe.ended)
 
     def start(self) -> None:
         """Starts the keeper, which starts the child.
@@ -86,7 +88,7 @@ class Kept:
                     [sys.executable, *LAUNCH],
                     stdin=instructions,
                     stdout=self.output.writer,
-                    stderr=self.output.writer,
+                    stderr=(self.errors or self.output).writer,
                     pass_fds=(self._lifeline.reader, self._report.writer, *self.task.handed),
                     start_new_session=True,
                 )
@@ -102,11 +104,17 @@ class Kept:
             raise
         finally:
             self.output.close_writer()
+            if self.errors is not None:
+                self.errors.close_writer()
             self._report.close_writer()
             self._lifeline.close_reader()
 
-    def read(self) -> bytes:
-        """Returns some of what was printed, and takes in what the keeper reports."""
+    def read(self) -> tuple[bytes, bytes]:
+        """Returns some of what was printed, and takes in what the keeper reports.
+
+        Returns:
+            Some of the output, and some of the errors if they are kept apart.
+        """
         self._said += self._report.read()
         *lines, self._said = self._said.split(b"\n")
         for line in lines:
@@ -117,7 +125,10 @@ class Kept:
                 self.status = int(words[0])
             elif what == "refused":
                 self._refusal = int(words[0]), words[1], " ".join(words[2:])
-        return self.output.rest() if self.gone else self.output.read()
+        return self._some(self.output), b"" if self.errors is None else self._some(self.errors)
+
+    def _some(self, pipe: Pipe) -> bytes:
+        return pipe.rest() if self.gone else pipe.read()
 
     def result(self) -> int:
         """Returns the child's status, once it is known or the keeper is gone.
@@ -155,8 +166,9 @@ class Kept:
         if self._program is not None and self.status is None:
             # The keeper was killed: what is left of the group is all that can be found.
             signal_group(self._program, signal.SIGKILL)
-        for pipe in (self.output, self._report, self._lifeline):
-            pipe.close()
+        for pipe in (self.output, self.errors, self._report, self._lifeline):
+            if pipe is not None:
+                pipe.close()
         if self._process is not None:
             self._process.wait()
         for pid in self._strays:

@@ -79,7 +79,7 @@ async def heard(kept: Kept, ear: Ear, channel: Channel) -> dict[str, Any]:
             await linger(kept, ear, channel)
             raise channel.fault(ending(kept))
         await waits.ready((*kept.readers, *channel.readers), writers=channel.writers)
-        ear.hear(kept.read())
+        ear.hear(*kept.read())
 
 
 async def linger(kept: Kept, ear: Ear, channel: Channel) -> None:
@@ -87,7 +87,7 @@ async def linger(kept: Kept, ear: Ear, channel: Channel) -> None:
     deadline = time.monotonic() + _PARTING
     while kept.status is None and not kept.gone and (left := deadline - time.monotonic()) > 0:
         await waits.ready(kept.readers, left)
-        ear.hear(kept.read())
+        ear.hear(*kept.read())
     channel.pump()
 
 

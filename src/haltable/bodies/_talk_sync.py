@@ -79,7 +79,7 @@ def heard(kept: Kept, ear: Ear, channel: Channel) -> dict[str, Any]:
             linger(kept, ear, channel)
             raise channel.fault(ending(kept))
         waits.ready((*kept.readers, *channel.readers), writers=channel.writers)
-        ear.hear(kept.read())
+        ear.hear(*kept.read())
 
 
 def linger(kept: Kept, ear: Ear, channel: Channel) -> None:
@@ -87,7 +87,7 @@ def linger(kept: Kept, ear: Ear, channel: Channel) -> None:
     deadline = time.monotonic() + _PARTING
     while kept.status is None and not kept.gone and (left := deadline - time.monotonic()) > 0:
         waits.ready(kept.readers, left)
-        ear.hear(kept.read())
+        ear.hear(*kept.read())
     channel.pump()
 
 

@@ -26,6 +26,7 @@ class Task:
         env: its whole environment.
         grace: seconds from TERM to KILL, for what has to be ended.
         handed: descriptors of ours that it finds under the same numbers.
+        apart: whether its standard error has a pipe of its own.
         confine: how it is confined, in JSON; None for not at all.
     """
 
@@ -34,6 +35,7 @@ class Task:
     env: Mapping[str, str] = attrs.field(kw_only=True, repr=False)
     grace: float = attrs.field(kw_only=True)
     handed: tuple[int, ...] = attrs.field(default=(), kw_only=True)
+    apart: bool = attrs.field(default=False, kw_only=True)
     confine: Mapping[str, Any] | None = attrs.field(default=None, kw_only=True)
 
     def instructions(self, *, lifeline: int, report: int) -> bytes:

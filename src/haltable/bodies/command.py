@@ -66,6 +66,9 @@ class Command(Body):
         on_output: is called with each line that is printed, as it comes and
             without its end; nobody by default.  What it raises ends the
             command, and is the iteration's failure.
+        on_bytes: is called with the number of a stream, 1 or 2, and with each
+            piece that is printed to it, as it comes; nobody by default.  What it
+            raises counts likewise.
         confine: what it may write to, on Linux; by default what its user may.
             Its loop's store is then out of its reach.
 
@@ -94,6 +97,9 @@ class Command(Body):
     grace: float = attrs.field(default=1.0, kw_only=True, validator=_checks.seconds)
     output_limit: int = attrs.field(default=64 * 1024, kw_only=True, validator=_checks.size)
     on_output: Callable[[str], object] | None = attrs.field(
+        default=None, kw_only=True, validator=_checks.listener
+    )
+    on_bytes: Callable[[int, bytes], object] | None = attrs.field(
         default=None, kw_only=True, validator=_checks.listener
     )
     confine: Confinement | None = attrs.field(
@@ -132,7 +138,7 @@ class Command(Body):
         return kept
 
     def _ear(self) -> Ear:
-        return Ear(self.output_limit, self.on_output)
+        return Ear(self.output_limit, self.on_output, self.on_bytes)
 
     def _task(self, iteration: Iteration) -> Task:
         return Task(
@@ -140,6 +146,7 @@ class Command(Body):
             cwd=self.cwd,
             env=self._environment(iteration),
             grace=self.grace,
+            apart=self.on_bytes is not None,
             confine=None if self.confine is None else self.confine.instructions(self._files),
         )
 

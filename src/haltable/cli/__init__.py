@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: MIT
+"""The command ``haltable``: loops around any command, and the operator's acts.
+
+It is thin: it reads options and files, and shows what the library says.  What a
+breaker, a store or a run is, it does not know better than any other user.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+__all__ = ["main"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns its exit code; see ``docs/reference/command.md``.
+
+    Args:
+        argv: its arguments; those of this process by default.
+    """
+    # The light door: what `run` needs is not loaded for `ls`, and the other way round.
+    from haltable.cli import parser
+    from haltable.cli.exits import ERROR, Refused
+
+    words = sys.argv[1:] if argv is None else [*argv]
+    try:
+        return parser.carry_out(words)
+    except Refused as refused:
+        sys.stderr.write(f"haltable: {refused}\n")
+        return refused.code
+    except BrokenPipeError:
+        return ERROR  # Whoever read our own words is gone.

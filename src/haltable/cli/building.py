@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: MIT
+"""What a contract means: the loop, its breakers, its store and its body.
+
+It puts together what the library has, and runs nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+from pathlib import Path
+
+from haltable import (
+    Backoff,
+    Breaker,
+    Deadline,
+    ExitCondition,
+    IdempotencyGuard,
+    IterationCap,
+    Loop,
+    StallDetector,
+)
+from haltable.bodies import Command, Confinement
+from haltable.cli.body import CommandBody, FatalExit, NotStarted, TransientExit
+from haltable.cli.breakers import FailureCap, IdleTimeout
+from haltable.cli.contract import Contract
+from haltable.cli.exits import NOT_FOUND, NOT_RUNNABLE, Refused
+from haltable.cli.passage import Passage
+from haltable.cli.shell import ShellCondition
+from haltable.conditions import returned
+from haltable.errors import EffectFailed, OutcomeUnknown
+from haltable.evidence import Evidence, Files, GitTree, Output
+from haltable.probe import Condition
+from haltable.sink import Sink
+from haltable.store import Store
+
+__all__ = ["body_of", "check_command", "loop_of", "store_at"]
+
+
+def check_command(contract: Contract) -> None:
+    """Refuses a command that is not there, or cannot be run, before anything starts.
+
+    Raises:
+        Refused: with the code that ``timeout`` has for it.
+    """
+    program = contract.command[0]
+    if shutil.which(program) is not None:
+        return
+    there = os.sep in program and Path(program).exists()
+    if there or shutil.which(program, mode=os.F_OK) is not None:
+        raise Refused(f"{program!r} is there, but cannot be run: see its mode", NOT_RUNNABLE)
+    raise Refused(f"{program!r}: there is no such command", NOT_FOUND)
+
+
+def body_of(contract: Contract, passage: Passage) -> CommandBody:
+    """Returns the body.
+
+    Args:
+        contract: what bounds it.
+        passage: takes what the command prints.
+    """
+    confine = Confinement(writable=contract.confine) if contract.confine else None
+    return CommandBody(
+        Command(contract.command, on_bytes=passage, confine=confine),
+        frozenset(contract.fatal_exit),
+        frozenset(contract.transient_exit),
+    )
+
+
+def loop_of(contract: Contract, passage: Passage, sinks: tuple[Sink, ...]) -> Loop:
+    """Returns the loop."""
+    once = contract.once_key is not None
+    fatal: tuple[type[Exception], ...] = (NotStarted, FatalExit)
+    return Loop(
+        *_breakers(contract, passage),
+        key=contract.key,
+        store=None if contract.file is None else store_at(contract.file),
+        name=Path(contract.command[0]).name,
+        delay=_delay(contract),
+        transient=TransientExit,
+        fatal=(*fatal, OutcomeUnknown, EffectFailed) if once else fatal,
+        sinks=sinks,
+    )
+
+
+def store_at(file: str, *, create: bool = True) -> Store:
+    """Opens the store in a file.
+
+    Args:
+        file: where it is; the default one's directory is made, others' are not.
+        create: make it if there is none.
+
+    Raises:
+        StoreError: if it cannot be used.
+    """
+    from haltable.cli.contract import default_store
+    from haltable.stores import SQLiteStore
+
+    if create and file == default_store():
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+    return SQLiteStore(file, create=create)
+
+
+def _breakers(contract: Contract, passage: Passage) -> list[Breaker]:
+    breakers: list[Breaker] = []
+    if contract.max is not None:
+        breakers.append(IterationCap(contract.max, max_consecutive_failures=None))
+    in_all, in_row = contract.max_failures, contract.max_consecutive_failures
+    if in_all is not None or in_row is not None:
+        breakers.append(FailureCap(in_all=in_all, in_row=in_row))
+    if contract.total_timeout is not None or contract.iteration_timeout is not None:
+        breakers.append(
+            Deadline(total=contract.total_timeout, iteration=contract.iteration_timeout)
+        )
+    if contract.idle_timeout is not None:
+        breakers.append(IdleTimeout(contract.idle_timeout, lambda: passage.heard_at))
+    if contract.stall is not None:
+        breakers.append(StallDetector(after=contract.stall, evidence=_evidence(contract.evidence)))
+    exit_condition = _exit_condition(contract)
+    if exit_condition is not None:
+        breakers.append(exit_condition)
+    name = contract.once_key
+    if name is not None:
+        breakers.append(IdempotencyGuard(key=lambda _: name, final=FatalExit, on_held="wait"))
+    return breakers
+
+
+def _exit_condition(contract: Contract) -> ExitCondition | None:
+    success: Condition | None = None
+    give_up: Condition | None = None
+    if contract.until is not None:
+        success = ShellCondition("until", contract.until, contract.until_timeout)
+    elif contract.once_key is not None:
+        success = returned
+    if contract.give_up_if is not None:
+        give_up = ShellCondition("give-up-if", contract.give_up_if, contract.give_up_timeout)
+    if success is None and give_up is None:
+        return None
+    return ExitCondition(success=success, give_up=give_up)
+
+
+def _evidence(words: tuple[str, ...]) -> Evidence:
+    pieces = [_piece(word) for word in dict.fromkeys(words)]
+    return functools.reduce(lambda one, other: one | other, pieces)
+
+
+def _piece(word: str) -> Evidence:
+    if word == "git":
+        return GitTree()
+    if word.startswith("cmd:"):
+        return Output(["sh", "-c", word.removeprefix("cmd:")], name=word)
+    return Files(word)
+
+
+def _delay(contract: Contract) -> float | Backoff:
+    if contract.backoff is None:
+        return contract.every or 0
+    shortest, longest = contract.backoff
+    return Backoff(initial=shortest, maximum=longest)

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT
+"""What a command prints, on its way to our own standard output and error.
+
+Every byte goes on as it came, to the stream that it was printed to.  It notes
+when there was something, and knows neither the command nor who wants to know.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
+__all__ = ["Passage"]
+
+
+class Passage:
+    """Hands on what is printed.
+
+    Attributes:
+        heard_at: the moment of the newest output, of the monotonic clock.
+        broken: whether nobody reads our own output any more.
+        around: what every write happens inside; a live line steps aside there.
+    """
+
+    def __init__(self) -> None:
+        self.heard_at = time.monotonic()
+        self.broken = False
+        self.around: Callable[[int, bytes], AbstractContextManager[object]] = _nothing
+
+    def __call__(self, stream: int, more: bytes) -> None:
+        """Writes all of a piece to a stream.
+
+        Raises:
+            OSError: if it cannot be written; `BrokenPipeError` if nobody reads it.
+        """
+        self.heard_at = time.monotonic()
+        try:
+            with self.around(stream, more):
+                rest = memoryview(more)
+                while rest:
+                    rest = rest[os.write(stream, rest) :]
+        except BrokenPipeError:
+            self.broken = True
+            raise
+        finally:
+            # Time in which our reader let us wait is no silence of the command's.
+            self.heard_at = time.monotonic()
+
+
+def _nothing(stream: int, more: bytes) -> AbstractContextManager[object]:
+    del stream, more
+    return nullcontext()

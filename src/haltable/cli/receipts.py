@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: MIT
+"""What to type next, for every way in which a loop can stand.
+
+It knows statuses and words for a shell, and carries nothing out.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+from haltable.key_state import KeyState
+from haltable.model import Status
+from haltable.report import Report, receipt
+
+__all__ = ["command", "next_of_state", "told"]
+
+#: So many unknown effects get a command of their own.
+_RESOLVED = 3
+
+
+def command(*words: str, store: str | None) -> str:
+    """Returns a command of ours, to be copied.
+
+    Args:
+        words: what follows ``haltable``.
+        store: the store's file; None for the one that is found without asking.
+    """
+    return shlex.join(["haltable", *words, *(() if store is None else ("--store", store))])
+
+
+def told(report: Report[Any], words: Sequence[str], *, store: str | None) -> str:
+    """Returns a run's receipt, which ends with what to type next.
+
+    Args:
+        report: how it ended.
+        words: what followed ``haltable run``.
+        store: the store's file, if it must be named.
+    """
+    unknown = [*report.unknown_effects]
+    return receipt(report, _steps(report, ["run", *words], unknown, store))
+
+
+def _steps(
+    report: Report[Any], words: list[str], unknown: list[str], store: str | None
+) -> list[str]:
+    steps = [_resolve(key, store) for key in unknown[:_RESOLVED]]
+    if report.ok:
+        return steps or ["nothing to do"]
+    again = command(*words, store=None)
+    if report.key is None:
+        return [*steps, again]
+    if report.status.terminal:
+        return [*steps, *_reopen(report.key, report.breaker, store), again]
+    return [*steps, again, command("show", report.key, store=store)]
+
+
+def _reopen(key: str, breaker: str | None, store: str | None) -> list[str]:
+    if breaker == "IterationCap":
+        return [command("extend", key, "--starts", "10", "--why", "nearly done", store=store)]
+    return [command("reset", key, "--why", "the cause is mended", store=store)]
+
+
+def _resolve(key: str, store: str | None) -> str:
+    return command("resolve", key, "done", "--why", "it has happened", store=store)
+
+
+def next_of_state(state: KeyState, *, store: str | None) -> str:
+    """Returns what to type next for a key as it stands."""
+    if state.unknown_effects:
+        return _resolve(state.unknown_effects[0], store)
+    if state.status is Status.SUCCEEDED:
+        return command("reset", state.key, "--why", "to be done again", store=store)
+    if state.status.terminal:
+        return _reopen(state.key, state.breaker, store)[0]
+    if state.running is not None and state.stop_requested is None:
+        return command("stop", state.key, "--why", "it must not go on", store=store)
+    return command("show", state.key, store=store)
