@@ -21,17 +21,15 @@ from haltable import (
     Loop,
     StallDetector,
 )
-from haltable.bodies import Command, Confinement
+from haltable.bodies import Command
 from haltable.cli.body import CommandBody, FatalExit, NotStarted, TransientExit
 from haltable.cli.breakers import FailureCap, IdleTimeout
 from haltable.cli.contract import Contract
 from haltable.cli.exits import NOT_FOUND, NOT_RUNNABLE, Refused
 from haltable.cli.passage import Passage
-from haltable.cli.shell import ShellCondition
 from haltable.conditions import returned
 from haltable.errors import EffectFailed, OutcomeUnknown
-from haltable.evidence import Evidence, Files, GitTree, Output
-from haltable.probe import Condition
+from haltable.probe import Condition, Evidence
 from haltable.sink import Sink
 from haltable.store import Store
 
@@ -60,7 +58,11 @@ def body_of(contract: Contract, passage: Passage) -> CommandBody:
         contract: what bounds it.
         passage: takes what the command prints.
     """
-    confine = Confinement(writable=contract.confine) if contract.confine else None
+    confine = None
+    if contract.confine:
+        from haltable.bodies import Confinement
+
+        confine = Confinement(writable=contract.confine)
     return CommandBody(
         Command(contract.command, on_bytes=passage, confine=confine),
         frozenset(contract.fatal_exit),
@@ -117,16 +119,17 @@ def _breakers(contract: Contract, passage: Passage) -> list[Breaker]:
         breakers.append(IdleTimeout(contract.idle_timeout, lambda: passage.heard_at))
     if contract.stall is not None:
         breakers.append(StallDetector(after=contract.stall, evidence=_evidence(contract.evidence)))
-    exit_condition = _exit_condition(contract)
-    if exit_condition is not None:
-        breakers.append(exit_condition)
+    if contract.until or contract.give_up_if or contract.once_key:
+        breakers.append(_exit_condition(contract))
     name = contract.once_key
     if name is not None:
         breakers.append(IdempotencyGuard(key=lambda _: name, final=FatalExit, on_held="wait"))
     return breakers
 
 
-def _exit_condition(contract: Contract) -> ExitCondition | None:
+def _exit_condition(contract: Contract) -> ExitCondition:
+    from haltable.cli.shell import ShellCondition
+
     success: Condition | None = None
     give_up: Condition | None = None
     if contract.until is not None:
@@ -135,8 +138,6 @@ def _exit_condition(contract: Contract) -> ExitCondition | None:
         success = returned
     if contract.give_up_if is not None:
         give_up = ShellCondition("give-up-if", contract.give_up_if, contract.give_up_timeout)
-    if success is None and give_up is None:
-        return None
     return ExitCondition(success=success, give_up=give_up)
 
 
@@ -146,6 +147,8 @@ def _evidence(words: tuple[str, ...]) -> Evidence:
 
 
 def _piece(word: str) -> Evidence:
+    from haltable.evidence import Files, GitTree, Output
+
     if word == "git":
         return GitTree()
     if word.startswith("cmd:"):

@@ -6,7 +6,6 @@ It is checked as a whole when it is made.  It starts nothing, and opens no file.
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -103,6 +102,8 @@ class Contract:
 
 def _written(value: object) -> str:
     # What JSON writes of texts, numbers and lists of them is TOML, too.
+    import json
+
     if isinstance(value, float):
         return f"{value:g}"
     return json.dumps(value)

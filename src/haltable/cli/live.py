@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import threading
 import time
 from collections.abc import Generator
@@ -26,10 +25,7 @@ _CLEAR = "\r\x1b[K"
 
 @contextlib.contextmanager
 def live_line(run: Run, passage: Passage) -> Generator[None]:
-    """Shows how a run stands while the block lasts, if standard error is a terminal."""
-    if not sys.stderr.isatty():
-        yield
-        return
+    """Shows how a run stands while the block lasts; standard error is a terminal."""
     line = _Line(run)
     passage.around = line.aside
     thread = threading.Thread(target=line.go_on, name="haltable-live", daemon=True)

@@ -10,11 +10,9 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from haltable.key_state import KeyState
-from haltable.model import Status
 from haltable.report import Report, receipt
 
-__all__ = ["command", "next_of_state", "told"]
+__all__ = ["command", "reopening", "resolving", "told"]
 
 #: So many unknown effects get a command of their own.
 _RESOLVED = 3
@@ -45,35 +43,24 @@ def told(report: Report[Any], words: Sequence[str], *, store: str | None) -> str
 def _steps(
     report: Report[Any], words: list[str], unknown: list[str], store: str | None
 ) -> list[str]:
-    steps = [_resolve(key, store) for key in unknown[:_RESOLVED]]
+    steps = [resolving(key, store) for key in unknown[:_RESOLVED]]
     if report.ok:
         return steps or ["nothing to do"]
     again = command(*words, store=None)
     if report.key is None:
         return [*steps, again]
     if report.status.terminal:
-        return [*steps, *_reopen(report.key, report.breaker, store), again]
+        return [*steps, *reopening(report.key, report.breaker, store), again]
     return [*steps, again, command("show", report.key, store=store)]
 
 
-def _reopen(key: str, breaker: str | None, store: str | None) -> list[str]:
+def reopening(key: str, breaker: str | None, store: str | None) -> list[str]:
+    """Returns the commands that let a key that has ended go on."""
     if breaker == "IterationCap":
         return [command("extend", key, "--starts", "10", "--why", "nearly done", store=store)]
     return [command("reset", key, "--why", "the cause is mended", store=store)]
 
 
-def _resolve(key: str, store: str | None) -> str:
+def resolving(key: str, store: str | None) -> str:
+    """Returns a command that ends an unknown effect."""
     return command("resolve", key, "done", "--why", "it has happened", store=store)
-
-
-def next_of_state(state: KeyState, *, store: str | None) -> str:
-    """Returns what to type next for a key as it stands."""
-    if state.unknown_effects:
-        return _resolve(state.unknown_effects[0], store)
-    if state.status is Status.SUCCEEDED:
-        return command("reset", state.key, "--why", "to be done again", store=store)
-    if state.status.terminal:
-        return _reopen(state.key, state.breaker, store)[0]
-    if state.running is not None and state.stop_requested is None:
-        return command("stop", state.key, "--why", "it must not go on", store=store)
-    return command("show", state.key, store=store)

@@ -8,7 +8,6 @@ standard error; the standard output is the command's.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import sys
@@ -24,10 +23,21 @@ from haltable.cli.contract import Contract
 from haltable.cli.exits import BUSY, Refused, code_of
 from haltable.cli.passage import Passage
 from haltable.cli.signals import Killed, Signals
-from haltable.cli.sinks import JSONLines, Refusals
 from haltable.errors import ConfigurationError, LoopBusy
+from haltable.events import Event, StartRefused
+from haltable.sink import Sink
 
 __all__ = ["run"]
+
+
+class _Refusals:
+    """A sink that notes whether the key had ended before this run."""
+
+    def __init__(self) -> None:
+        self.seen = False
+
+    def __call__(self, event: Event) -> None:
+        self.seen = self.seen or isinstance(event, StartRefused)
 
 
 def run(contract: Contract, words: Sequence[str]) -> int:
@@ -41,7 +51,7 @@ def run(contract: Contract, words: Sequence[str]) -> int:
         Refused: if it cannot be run as asked; nothing was started then.
     """
     check_command(contract)
-    passage, refusals = Passage(), Refusals()
+    passage, refusals = Passage(), _Refusals()
     _quiet_the_log()
     with _log(contract.log) as lines:
         _check_report(contract.report)
@@ -61,19 +71,26 @@ def run(contract: Contract, words: Sequence[str]) -> int:
     return code
 
 
-def _carried(handle: Run, body: CommandBody, passage: Passage, refusals: Refusals) -> int:
-    from haltable.cli.live import live_line
-
+def _carried(handle: Run, body: CommandBody, passage: Passage, refusals: _Refusals) -> int:
     def stop(why: str) -> None:
         handle.stop(why)
 
-    with Signals(stop) as signals, live_line(handle, passage):
+    with Signals(stop) as signals, _line(handle, passage):
         # What is killed is told by the report, like every other end.
         with contextlib.suppress(Killed):
             handle.run(body)
         report = handle.report
         number = signal.SIGPIPE if passage.broken else signals.first
     return code_of(report, refused=refusals.seen, signal=number)
+
+
+def _line(handle: Run, passage: Passage) -> contextlib.AbstractContextManager[None]:
+    """Shows how the run stands, if there is a terminal to show it on."""
+    if not sys.stderr.isatty():
+        return contextlib.nullcontext()
+    from haltable.cli.live import live_line
+
+    return live_line(handle, passage)
 
 
 def _tell(report: Report[Any], contract: Contract, words: Sequence[str]) -> None:
@@ -94,10 +111,12 @@ def _quiet_the_log() -> None:
 
 
 @contextlib.contextmanager
-def _log(path: str | None) -> Generator[tuple[JSONLines, ...]]:
+def _log(path: str | None) -> Generator[tuple[Sink, ...]]:
     if path is None:
         yield ()
         return
+    from haltable.cli.sinks import JSONLines
+
     with contextlib.closing(JSONLines(path)) as lines:
         yield (lines,)
 
@@ -112,6 +131,8 @@ def _check_report(path: str | None) -> None:
 
 
 def _write_report(contract: Contract, report: Report[Any], code: int) -> None:
+    import json
+
     path = Path(str(contract.report))
     content = {**report.to_dict(), "command": contract.command, "exit_code": code}
     draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What listens to a run: a file with a line of JSON for each event, and a note of refusals.
+"""What listens to a run: a file with a line of JSON for each event.
 
 It writes events as they are, and knows no run.
 """
@@ -14,24 +14,9 @@ from typing import Any
 import attrs
 
 from haltable.cli.exits import Refused
-from haltable.events import Event, StartRefused
+from haltable.events import Event
 
-__all__ = ["JSONLines", "Refusals"]
-
-
-class Refusals:
-    """Notes whether the key had ended before this run.
-
-    Attributes:
-        seen: whether it had.
-    """
-
-    def __init__(self) -> None:
-        self.seen = False
-
-    def __call__(self, event: Event) -> None:
-        """Looks at an event."""
-        self.seen = self.seen or isinstance(event, StartRefused)
+__all__ = ["JSONLines"]
 
 
 class JSONLines:
