@@ -202,7 +202,7 @@ def receipt(report: Report[Any], steps: list[str] | None = None) -> str:
 
     Args:
         report: what is told.
-        steps: what to do next; by default calls of Python's.
+        steps: what to do next, a line each; by default calls of Python's.
     """
     limits = {name: value for name, value in report.limits if value}
     who = f"{report.breaker}: " if report.breaker else ""
@@ -225,7 +225,10 @@ def receipt(report: Report[Any], steps: list[str] | None = None) -> str:
         lines += prose("  pending: ", f"{_short(report.pending)} was not started")
     if not report.durable and report.key is not None and report.breaker:
         lines.append("  not stored: the store did not confirm the last write")
-    lines += filled("  next: ", _next(report) if steps is None else steps, " · ")
+    if steps is None:
+        lines += filled("  next: ", _next(report), " · ")
+    else:
+        lines.append("  next: " + "\n        ".join(steps))
     return "\n".join(lines)
 
 

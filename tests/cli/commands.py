@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import attrs
 
@@ -40,6 +41,11 @@ class Shell:
     """Starts the command in a directory, with a state directory of its own."""
 
     directory: str
+
+    @property
+    def path(self):
+        """The directory."""
+        return Path(self.directory)
 
     def environment(self):
         """Returns what it finds around it."""

@@ -53,6 +53,10 @@ def carry_out(words: Sequence[str]) -> int:
         return SUCCESS
     if verb == "run":
         return _run(rest)
+    if verb in _ACTS.split(", "):
+        from haltable.cli.operating import operate
+
+        return operate(Parser, verb, rest)
     raise Refused(f"there is no act {verb!r}: say run, {_ACTS}")
 
 
