@@ -22,7 +22,10 @@ TABLE = {
     "125": "our own error: a wrong option or file, a store, a check that cannot be made",
     "126": "the command is there, but cannot be run",
     "127": "there is no such command",
-    "128+n": "signal n asked us to stop: 130 for INT, 143 for TERM, 129 for HUP",
+    "128+n": (
+        "signal n asked us to stop: 130 for INT, 143 for TERM, 129 for HUP; "
+        "141 if nobody reads our output any more"
+    ),
 }
 
 _KEPT = ("run", "--key", "k", "--store", "s.db", "--max", 1)

@@ -7,6 +7,8 @@ breaker, a store or a run is, it does not know better than any other user.
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -21,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     # The light door: what `run` needs is not loaded for `ls`, and the other way round.
     from haltable.cli import parser
-    from haltable.cli.exits import ERROR, Refused
+    from haltable.cli.exits import Refused
 
     words = sys.argv[1:] if argv is None else [*argv]
     try:
@@ -30,4 +32,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"haltable: {refused}\n")
         return refused.code
     except BrokenPipeError:
-        return ERROR  # Whoever read our own words is gone.
+        # Whoever read our words is gone; the interpreter must not try them again at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 128 + signal.SIGPIPE

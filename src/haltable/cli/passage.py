@@ -21,12 +21,14 @@ class Passage:
     Attributes:
         heard_at: the moment of the newest output, of the monotonic clock.
         broken: whether nobody reads our own output any more.
+        on_broken: is called when that is found.
         around: what every write happens inside; a live line steps aside there.
     """
 
     def __init__(self) -> None:
         self.heard_at = time.monotonic()
         self.broken = False
+        self.on_broken: Callable[[], object] = _nobody
         self.around: Callable[[int, bytes], AbstractContextManager[object]] = _nothing
 
     def __call__(self, stream: int, more: bytes) -> None:
@@ -43,10 +45,15 @@ class Passage:
                     rest = rest[os.write(stream, rest) :]
         except BrokenPipeError:
             self.broken = True
+            self.on_broken()
             raise
         finally:
             # Time in which our reader let us wait is no silence of the command's.
             self.heard_at = time.monotonic()
+
+
+def _nobody() -> None:
+    """Whom it is told to, unless somebody wants to know."""
 
 
 def _nothing(stream: int, more: bytes) -> AbstractContextManager[object]:

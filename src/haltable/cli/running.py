@@ -75,6 +75,7 @@ def _carried(handle: Run, body: CommandBody, passage: Passage, refusals: _Refusa
     def stop(why: str) -> None:
         handle.stop(why)
 
+    passage.on_broken = lambda: stop("nobody reads our output any more")
     with Signals(stop) as signals, _line(handle, passage):
         # What is killed is told by the report, like every other end.
         with contextlib.suppress(Killed):
@@ -96,7 +97,8 @@ def _line(handle: Run, passage: Passage) -> contextlib.AbstractContextManager[No
 def _tell(report: Report[Any], contract: Contract, words: Sequence[str]) -> None:
     lines = ["already done, nothing ran"] if report.ok and not report.ran else []
     lines.append(receipts.told(report, words, store=contract.own_store))
-    sys.stderr.write("\n".join(lines) + "\n")
+    with contextlib.suppress(OSError):  # Whoever does not read it has the exit code.
+        sys.stderr.write("\n".join(lines) + "\n")
 
 
 def _show(contract: Contract) -> str:
