@@ -6,9 +6,7 @@ It knows nothing of what the command does.
 
 from __future__ import annotations
 
-import sys
-
-from haltable.cli import main
+from haltable.cli import script
 
 if __name__ == "__main__":
-    sys.exit(main())
+    script()

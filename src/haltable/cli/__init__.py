@@ -11,8 +11,22 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
-__all__ = ["main"]
+__all__ = ["main", "script"]
+
+
+def script() -> NoReturn:
+    """Runs the command as a process, and ends that with the exit code."""
+    code = main()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        code = code or 128 + signal.SIGPIPE
+    # All is closed and written: taking an interpreter apart would be a fifth of
+    # what a short run costs.
+    os._exit(code)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -23,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     # The light door: what `run` needs is not loaded for `ls`, and the other way round.
     from haltable.cli import parser
-    from haltable.cli.exits import Refused
+    from haltable.cli.exits import ERROR, Refused
 
     words = sys.argv[1:] if argv is None else [*argv]
     try:
@@ -35,3 +49,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read our words is gone; the interpreter must not try them again at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 128 + signal.SIGPIPE
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except Exception:
+        import traceback
+
+        # A fault of ours: neither 1 nor 2, which are the command's own words.
+        traceback.print_exc()
+        return ERROR

@@ -6,9 +6,10 @@ It puts together what the library has, and runs nothing.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
-import shutil
+from collections.abc import Generator
 from pathlib import Path
 
 from haltable import (
@@ -33,7 +34,7 @@ from haltable.probe import Condition, Evidence
 from haltable.sink import Sink
 from haltable.store import Store
 
-__all__ = ["body_of", "check_command", "loop_of", "store_at"]
+__all__ = ["body_of", "check_command", "loop_of", "store_of"]
 
 
 def check_command(contract: Contract) -> None:
@@ -43,12 +44,14 @@ def check_command(contract: Contract) -> None:
         Refused: with the code that ``timeout`` has for it.
     """
     program = contract.command[0]
-    if shutil.which(program) is not None:
-        return
-    there = os.sep in program and Path(program).exists()
-    if there or shutil.which(program, mode=os.F_OK) is not None:
+    places = [Path(program)]
+    if os.sep not in program:
+        places = [Path(place, program) for place in os.get_exec_path()]
+    there = [place for place in places if place.exists()]
+    if not there:
+        raise Refused(f"{program!r}: there is no such command", NOT_FOUND)
+    if not any(place.is_file() and os.access(place, os.X_OK) for place in there):
         raise Refused(f"{program!r} is there, but cannot be run: see its mode", NOT_RUNNABLE)
-    raise Refused(f"{program!r}: there is no such command", NOT_FOUND)
 
 
 def body_of(contract: Contract, passage: Passage) -> CommandBody:
@@ -70,14 +73,23 @@ def body_of(contract: Contract, passage: Passage) -> CommandBody:
     )
 
 
-def loop_of(contract: Contract, passage: Passage, sinks: tuple[Sink, ...]) -> Loop:
-    """Returns the loop."""
+def loop_of(
+    contract: Contract, passage: Passage, store: Store | None, sinks: tuple[Sink, ...]
+) -> Loop:
+    """Returns the loop.
+
+    Args:
+        contract: what bounds it.
+        passage: knows when the command printed something.
+        store: where counts are kept.
+        sinks: what listens.
+    """
     once = contract.once_key is not None
     fatal: tuple[type[Exception], ...] = (NotStarted, FatalExit)
     return Loop(
         *_breakers(contract, passage),
         key=contract.key,
-        store=None if contract.file is None else store_at(contract.file),
+        store=store,
         name=Path(contract.command[0]).name,
         delay=_delay(contract),
         transient=TransientExit,
@@ -86,22 +98,29 @@ def loop_of(contract: Contract, passage: Passage, sinks: tuple[Sink, ...]) -> Lo
     )
 
 
-def store_at(file: str, *, create: bool = True) -> Store:
-    """Opens the store in a file.
+@contextlib.contextmanager
+def store_of(contract: Contract) -> Generator[Store | None]:
+    """Opens the store of a contract for a block, and makes it if there is none.
 
-    Args:
-        file: where it is; the default one's directory is made, others' are not.
-        create: make it if there is none.
+    Of the default one, the directory is made too.
 
     Raises:
+        Refused: if that cannot be made.
         StoreError: if it cannot be used.
     """
-    from haltable.cli.contract import default_store
+    if contract.file is None:
+        yield None
+        return
     from haltable.stores import SQLiteStore
 
-    if create and file == default_store():
-        Path(file).parent.mkdir(parents=True, exist_ok=True)
-    return SQLiteStore(file, create=create)
+    file = Path(contract.file)
+    if contract.own_store is None:
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Refused(f"{file.parent} cannot be made: {error.strerror}") from error
+    with SQLiteStore(file) as store:
+        yield store
 
 
 def _breakers(contract: Contract, passage: Passage) -> list[Breaker]:

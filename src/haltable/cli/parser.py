@@ -26,8 +26,19 @@ usage: haltable run [options] -- COMMAND ...    run a command again and again, w
 """
 
 
+class _Help(argparse.HelpFormatter):
+    """Help for 80 columns."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=36, width=80)
+
+
 class Parser(argparse.ArgumentParser):
     """A parser whose complaints are one sentence, and no exit code of others."""
+
+    def __init__(self, **words: Any) -> None:
+        # With a width of its own, it does not ask for the terminal's at every option.
+        super().__init__(formatter_class=_Help, **words)
 
     def error(self, message: str) -> NoReturn:
         """Refuses the words."""

@@ -18,7 +18,7 @@ from typing import Any
 from haltable import Report, Run, StoreError
 from haltable.cli import receipts
 from haltable.cli.body import CommandBody
-from haltable.cli.building import body_of, check_command, loop_of
+from haltable.cli.building import body_of, check_command, loop_of, store_of
 from haltable.cli.contract import Contract
 from haltable.cli.exits import BUSY, Refused, code_of
 from haltable.cli.passage import Passage
@@ -57,9 +57,9 @@ def run(contract: Contract, words: Sequence[str]) -> int:
         _check_report(contract.report)
         try:
             body = body_of(contract, passage)
-            loop = loop_of(contract, passage, (refusals, *lines))
-            handle = loop.start()
-            code = _carried(handle, body, passage, refusals)
+            with store_of(contract) as store:
+                handle = loop_of(contract, passage, store, (refusals, *lines)).start()
+                code = _carried(handle, body, passage, refusals)
         except LoopBusy as busy:
             raise Refused(f"{busy}; next: {_show(contract)}", BUSY) from busy
         except (ConfigurationError, StoreError) as error:
