@@ -30,6 +30,7 @@ import attrs
 
 from tests.benchmarks import (
     async_rows,
+    command_rows,
     decorator_rows,
     effect_rows,
     endurance_rows,
@@ -53,6 +54,7 @@ ROWS = {
     "evidence": evidence_rows.ROWS,
     "watch": watch_rows.ROWS,
     "import": import_rows.ROWS,
+    "command": command_rows.ROWS,
 }
 QUICK = Size(rounds=2, iterations=100, calls=50, writes=20, synced=5, endurance=2_000, files=200)
 

@@ -84,6 +84,31 @@ def test_what_the_listener_raises_is_the_iterations_failure():
     assert isinstance(report.error, ValueError)
 
 
+def test_streams_are_told_apart(run):
+    """Each piece comes with the stream that it was printed to, as it was printed; both are kept."""
+    heard = {1: b"", 2: b""}
+
+    def listen(stream, piece):
+        heard[stream] += piece
+
+    script = r"printf 'a\377\n'; printf b >&2; printf c"
+    completed = run(Command(["sh", "-c", script], on_bytes=listen))
+
+    assert heard == {1: b"a\xff\nc", 2: b"b"}
+    assert sorted(completed.output) == sorted(b"a\xff\ncb")
+
+
+def test_who_raises_over_a_piece_fails_the_iteration(run, tether):
+    """What a listener raises ends the command, and comes out."""
+
+    def listen(stream, piece):
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        run(Command(["sh", "-c", tether.TIE + "yes"], env=tether.environment, on_bytes=listen))
+    assert tether.hear_all() == b"tied\n"
+
+
 def test_an_ear_without_a_listener_only_keeps():
     """Without a listener no line is put together."""
     ear = Ear(10)
@@ -96,8 +121,9 @@ def test_an_ear_without_a_listener_only_keeps():
 async def _listener(line: str) -> None: ...
 
 
+@pytest.mark.parametrize("argument", ["on_output", "on_bytes"])
 @pytest.mark.parametrize("listener", [7, "print", _listener])
-def test_what_cannot_hear_is_refused(listener):
+def test_what_cannot_hear_is_refused(listener, argument):
     """A listener that could not be called from here is refused when the command is made."""
-    with pytest.raises(ConfigurationError, match="on_output="):
-        Command(["true"], on_output=listener)
+    with pytest.raises(ConfigurationError, match=f"{argument}="):
+        Command(["true"], **{argument: listener})

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 
 import pytest
 
-from tests.cli.commands import Ended
+from tests.cli.commands import HALTABLE, Ended
 
 LARGE = 300 * 1024 * 1024
 
@@ -22,6 +23,30 @@ def test_output_goes_on_byte_for_byte(haltable):
 
     assert out == b"a\0b\xff\r\n"
     assert err.startswith(b"c\x80")
+
+
+def test_a_closed_stream_is_nobody_elses(haltable):
+    """With our output closed, what the command prints goes nowhere, and into no store above all."""
+    words = "run --max 2 --key k --store s.db -- echo x"
+    script = f"exec {shlex.join(HALTABLE)} {words} >&- 2>&- <&-"
+    code = subprocess.run(
+        ["/bin/sh", "-c", script], cwd=haltable.directory, env=haltable.environment(), check=False
+    ).returncode
+
+    assert code == 90
+    assert haltable("show", "k", "--store", "s.db").out.startswith("TRIPPED  k")
+
+
+def test_a_slow_reader_is_no_silence(haltable):
+    """A command that waits for our reader is not idle."""
+    words = ("run", "--max", 1, "--idle-timeout", "0.3s", "--total-timeout", "2s", "--", "yes")
+    process = haltable.start(*words)
+    err = process.stderr.read()
+    process.stdout.close()
+    process.stderr.close()
+
+    assert process.wait() == 124
+    assert b"Deadline" in err
 
 
 def test_what_is_piped_has_no_escape_codes(haltable):

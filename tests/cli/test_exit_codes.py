@@ -52,6 +52,19 @@ def test_the_first_signal_finishes_the_iteration(haltable, tether, tmp_path, nam
     assert f"{name} came" in ended.err
 
 
+def test_a_check_is_killed_by_the_second_signal(haltable, tether):
+    """A check that hangs is waited for once, and killed by the second signal."""
+    process = haltable.start("run", "--max", 5, "--until", tether.TIE + "sleep 100", "--", "true")
+    tether.hear()
+    process.send_signal(signal.SIGINT)
+    process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    ended = haltable.end(process)
+    tether.hear_all()
+
+    assert (ended.code, ended.out) == (130, "")
+
+
 def test_the_second_signal_kills(haltable, tether):
     """The second signal ends the iteration and all that it started."""
     script = tether.TIE + "trap '' TERM; sleep 100 & setsid sleep 100 & wait"

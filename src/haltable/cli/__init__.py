@@ -18,6 +18,7 @@ __all__ = ["main", "script"]
 
 def script() -> NoReturn:
     """Runs the command as a process, and ends that with the exit code."""
+    _open_streams()
     code = main()
     try:
         sys.stdout.flush()
@@ -27,6 +28,19 @@ def script() -> NoReturn:
     # All is closed and written: taking an interpreter apart would be a fifth of
     # what a short run costs.
     os._exit(code)
+
+
+def _open_streams() -> None:
+    """Has each standard stream lead somewhere.
+
+    Of one that was closed, the number would be the next file's, a store's
+    perhaps; and what a command prints is written to that number.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            # The lowest number that is free, which is this one.
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, os.fdopen(descriptor, "w" if number else "r"))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -135,7 +135,7 @@ def _breakers(contract: Contract, passage: Passage) -> list[Breaker]:
             Deadline(total=contract.total_timeout, iteration=contract.iteration_timeout)
         )
     if contract.idle_timeout is not None:
-        breakers.append(IdleTimeout(contract.idle_timeout, lambda: passage.heard_at))
+        breakers.append(IdleTimeout(contract.idle_timeout, passage.heard_at))
     if contract.stall is not None:
         breakers.append(StallDetector(after=contract.stall, evidence=_evidence(contract.evidence)))
     if contract.until or contract.give_up_if or contract.once_key:

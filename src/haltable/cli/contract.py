@@ -56,7 +56,7 @@ class Contract:
     report: str | None = None
 
     def __attrs_post_init__(self) -> None:
-        if not self.command:
+        if not self.command or not self.command[0]:
             raise Refused("no command: put it after the options, as in haltable run --max 5 -- CMD")
         if self.max is None and self.total_timeout is None:
             raise Refused("nothing bounds this loop: give --max N or --total-timeout DURATION")

@@ -26,10 +26,12 @@ class Written:
     Args:
         where: the file and the table, in words.
         values: the raw values by their names.
+        shared: whether others may have tables of their own in it.
     """
 
     where: str = ""
     values: dict[str, Any] = attrs.field(factory=dict[str, Any])
+    shared: bool = False
 
     def read(self) -> dict[str, Any]:
         """Returns the values of a contract.
@@ -45,7 +47,7 @@ class Written:
                 continue
             option = options.get(name)
             if option is None:
-                if isinstance(value, dict) and not self.where.startswith(_OWN):
+                if isinstance(value, dict) and self.shared:
                     continue  # A table that belongs to somebody else.
                 raise Refused(f"{self.where}: {name} = {value!r}: there is no such option")
             try:
@@ -98,4 +100,4 @@ def _table(path: Path) -> Written:
     table: object = tool.get("haltable", {})
     if not isinstance(table, dict):
         raise Refused(f"{path}, table [tool]: haltable = {table!r}: it must be a table")
-    return Written(f"{path}, table [tool.haltable]", cast("dict[str, Any]", table))
+    return Written(f"{path}, table [tool.haltable]", cast("dict[str, Any]", table), shared=True)

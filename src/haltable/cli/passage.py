@@ -19,17 +19,25 @@ class Passage:
     """Hands on what is printed.
 
     Attributes:
-        heard_at: the moment of the newest output, of the monotonic clock.
         broken: whether nobody reads our own output any more.
         on_broken: is called when that is found.
         around: what every write happens inside; a live line steps aside there.
     """
 
     def __init__(self) -> None:
-        self.heard_at = time.monotonic()
+        self._heard_at = time.monotonic()
+        self._writing = False
         self.broken = False
         self.on_broken: Callable[[], object] = _nobody
         self.around: Callable[[int, bytes], AbstractContextManager[object]] = _nothing
+
+    def heard_at(self) -> float:
+        """Returns the moment of the newest output, of the monotonic clock.
+
+        While our own reader lets us wait, that is now: it is no silence of the
+        command's.
+        """
+        return time.monotonic() if self._writing else self._heard_at
 
     def __call__(self, stream: int, more: bytes) -> None:
         """Writes all of a piece to a stream.
@@ -37,7 +45,7 @@ class Passage:
         Raises:
             OSError: if it cannot be written; `BrokenPipeError` if nobody reads it.
         """
-        self.heard_at = time.monotonic()
+        self._writing = True
         try:
             with self.around(stream, more):
                 rest = memoryview(more)
@@ -48,8 +56,8 @@ class Passage:
             self.on_broken()
             raise
         finally:
-            # Time in which our reader let us wait is no silence of the command's.
-            self.heard_at = time.monotonic()
+            self._heard_at = time.monotonic()
+            self._writing = False
 
 
 def _nobody() -> None:

@@ -80,6 +80,8 @@ def _carried(handle: Run, body: CommandBody, passage: Passage, refusals: _Refusa
         # What is killed is told by the report, like every other end.
         with contextlib.suppress(Killed):
             handle.run(body)
+            signals.over = True
+        signals.over = True
         report = handle.report
         number = signal.SIGPIPE if passage.broken else signals.first
     return code_of(report, refused=refusals.seen, signal=number)

@@ -16,6 +16,8 @@ from typing import Any, Self
 
 __all__ = ["Killed", "Signals"]
 
+#: Seconds that are waited until the loop knows, so that no iteration slips in.
+_TOLD = 1.0
 _HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -31,10 +33,12 @@ class Signals:
 
     Attributes:
         first: the first signal that came, None if none did.
+        over: whether there is nothing left to kill.
     """
 
     def __init__(self, stop: Callable[[str], object]) -> None:
         self.first: int | None = None
+        self.over = False
         self._stop = stop
         self._before: dict[int, Any] = {}
 
@@ -57,10 +61,26 @@ class Signals:
     def _receive(self, number: int, frame: FrameType | None) -> None:
         del frame
         name = signal.Signals(number).name
+        if self.over:
+            return
         if self.first is not None:
             raise Killed(f"{name} came after {signal.Signals(self.first).name}")
         self.first = number
-        # Elsewhere, for this thread may hold whatever lock that takes.
-        _thread.start_new_thread(self._stop, (f"{name} came",))
+        self._ask(f"{name} came")
         said = f"haltable: {name}: finishing this iteration; the next one kills it\n"
         os.write(2, said.encode())
+
+    def _ask(self, why: str) -> None:
+        told = _thread.allocate_lock()
+        told.acquire()
+
+        def ask() -> None:
+            try:
+                self._stop(why)
+            finally:
+                told.release()
+
+        # Elsewhere, for this thread may have been interrupted with a lock held that
+        # it takes; then this wait is in vain, and the loop told right after it.
+        _thread.start_new_thread(ask, ())
+        told.acquire(timeout=_TOLD)
