@@ -6,6 +6,7 @@ from __future__ import annotations
 import getpass
 import json
 import shlex
+import signal
 
 import pytest
 
@@ -156,3 +157,57 @@ def test_the_store_of_the_contract_is_found(haltable):
 
     assert "haltable extend report" in haltable("show", "report").out
     assert (haltable.path / "kept.db").exists()
+
+
+def test_effects_are_a_table(haltable):
+    """Without --json, effects are rows: state, key, attempts, age, loop and why."""
+    once = ("run", "--key", "shop", "--once-key", "pay", *KEPT, "--max", 3, "--")
+    haltable(*once, "sh", "-c", "exit 3")
+    heads, row = haltable("effects", *KEPT).out.splitlines()
+
+    assert heads.split() == ["STATE", "KEY", "ATTEMPTS", "WRITTEN", "LOOP", "WHY"]
+    assert row.split()[:3] == ["unknown", "pay", "1"]
+    assert "shop  it ended with CommandFailed" in row
+
+
+def test_a_key_names_its_unknown_effects(haltable):
+    """`show` lists the unknown effects of a key, and ends with the command that resolves one."""
+    once = ("run", "--key", "shop", "--once-key", "pay", *KEPT, "--max", 3, "--")
+    haltable(*once, "sh", "-c", "exit 3")
+    shown = haltable("show", "shop", *KEPT).out
+
+    assert "\n  unknown effect pay\n" in shown
+    assert shown.endswith(
+        "  next: haltable resolve pay done --why 'it has happened' --store s.db\n"
+    )
+
+
+def test_a_key_that_succeeded_can_be_done_again(haltable):
+    """`show` of a success ends with the command that begins anew, and that works."""
+    keyed = ("run", "--key", "k", *KEPT, "--max", 1, "--until", "test -e done")
+    haltable(*keyed, "--", "touch", "done")
+    (haltable.path / "done").unlink()
+    step = haltable("show", "k", *KEPT).out.partition("  next: ")[2]
+    before = haltable(*keyed, "--", "touch", "done").err
+    haltable(*shlex.split(step)[1:])
+
+    assert before.startswith("already done, nothing ran\n")
+    assert haltable(*keyed, "--", "false").code == 90
+
+
+def test_a_wrong_store_in_the_contract_is_named(haltable):
+    """An act in a directory whose contract is wrong says what is wrong there."""
+    (haltable.path / "haltable.toml").write_text("store = 7\n")
+
+    assert "haltable.toml, top table: store = 7: give a text" in haltable("ls").sentence
+
+
+def test_a_reader_that_leaves_an_act(haltable):
+    """An act whose output nobody reads ends as any program in a pipe does."""
+    ended_key(haltable)
+    process = haltable.start("ls", *KEPT)
+    process.stdout.close()
+    err = process.stderr.read()
+    process.stderr.close()
+
+    assert (process.wait(), err) == (128 + signal.SIGPIPE, b"")
