@@ -12,23 +12,13 @@ import os
 from collections.abc import Generator
 from pathlib import Path
 
-from haltable import (
-    Backoff,
-    Breaker,
-    Deadline,
-    ExitCondition,
-    IdempotencyGuard,
-    IterationCap,
-    Loop,
-    StallDetector,
-)
+from haltable import Backoff, Breaker, IterationCap, Loop
 from haltable.bodies import Command
 from haltable.cli.body import CommandBody, FatalExit, NotStarted, TransientExit
-from haltable.cli.breakers import FailureCap, IdleTimeout
 from haltable.cli.contract import Contract
 from haltable.cli.exits import NOT_FOUND, NOT_RUNNABLE, Refused
+from haltable.cli.failure_cap import FailureCap
 from haltable.cli.passage import Passage
-from haltable.conditions import returned
 from haltable.errors import EffectFailed, OutcomeUnknown
 from haltable.probe import Condition, Evidence
 from haltable.sink import Sink
@@ -131,23 +121,33 @@ def _breakers(contract: Contract, passage: Passage) -> list[Breaker]:
     if in_all is not None or in_row is not None:
         breakers.append(FailureCap(in_all=in_all, in_row=in_row))
     if contract.total_timeout is not None or contract.iteration_timeout is not None:
+        from haltable import Deadline
+
         breakers.append(
             Deadline(total=contract.total_timeout, iteration=contract.iteration_timeout)
         )
     if contract.idle_timeout is not None:
+        from haltable.cli.idle_timeout import IdleTimeout
+
         breakers.append(IdleTimeout(contract.idle_timeout, passage.heard_at))
     if contract.stall is not None:
+        from haltable import StallDetector
+
         breakers.append(StallDetector(after=contract.stall, evidence=_evidence(contract.evidence)))
     if contract.until or contract.give_up_if or contract.once_key:
         breakers.append(_exit_condition(contract))
     name = contract.once_key
     if name is not None:
+        from haltable import IdempotencyGuard
+
         breakers.append(IdempotencyGuard(key=lambda _: name, final=FatalExit, on_held="wait"))
     return breakers
 
 
-def _exit_condition(contract: Contract) -> ExitCondition:
+def _exit_condition(contract: Contract) -> Breaker:
+    from haltable import ExitCondition
     from haltable.cli.shell import ShellCondition
+    from haltable.conditions import returned
 
     success: Condition | None = None
     give_up: Condition | None = None
