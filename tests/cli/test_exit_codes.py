@@ -52,6 +52,32 @@ def test_the_first_signal_finishes_the_iteration(haltable, tether, tmp_path, nam
     assert f"{name} came" in ended.err
 
 
+def test_a_signal_ends_a_pause(haltable):
+    """A signal that comes between two iterations is obeyed at once, and a key goes on later."""
+    keyed = ("run", "--key", "k", "--store", "s.db", "--max", 2)
+    process = haltable.start(*keyed, "--every", "1h", "--log", "log", "--", "echo", "x")
+    process.stdout.readline()
+    while "LoopPaused" not in (haltable.path / "log").read_text():
+        assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    ended = haltable.end(process)
+    again = haltable(*keyed, "--", "echo", "x")
+
+    assert (ended.code, again.code, again.out) == (143, 90, "x\n")
+    assert "next: haltable run --key k" in ended.err
+
+
+def test_a_stop_ends_a_pause(haltable):
+    """An operator's stop ends a run that waits for its next iteration."""
+    process = haltable.start(
+        *("run", "--key", "k", "--store", "s.db", "--max", 2, "--every", "1h", "--", "echo", "x")
+    )
+    process.stdout.readline()
+    stopped = haltable("stop", "k", "--store", "s.db", "--why", "enough")
+
+    assert (stopped.code, haltable.end(process).code) == (0, 94)
+
+
 def test_a_check_is_killed_by_the_second_signal(haltable, tether):
     """A check that hangs is waited for once, and killed by the second signal."""
     process = haltable.start("run", "--max", 5, "--until", tether.TIE + "sleep 100", "--", "true")

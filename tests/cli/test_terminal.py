@@ -65,6 +65,24 @@ def test_a_live_line_says_how_the_loop_stands(haltable, terminal, on):
     ]
 
 
+def test_a_terminal_that_goes_away_ends_the_loop(haltable, tether):
+    """When the terminal is gone, so is the loop, and with it all that it started."""
+    with Terminal() as terminal:
+        process = subprocess.Popen(
+            [*HALTABLE, "run", "--max", "9", "--", "sh", "-c", tether.TIE + "echo begun; yes"],
+            cwd=haltable.directory,
+            env=haltable.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=terminal.near,
+            stderr=terminal.near,
+        )
+        terminal.release()
+        terminal.read_until("begun")
+    tether.hear_all()
+
+    assert process.wait() == 128 + signal.SIGPIPE
+
+
 def test_a_line_that_has_not_ended_is_left_alone(haltable, terminal, on):
     """The live line never stands in a line of the command's own."""
     os.mkfifo(haltable.path / "gate")

@@ -7,12 +7,16 @@ when there was something, and knows neither the command nor who wants to know.
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
 __all__ = ["Passage"]
+
+#: How a pipe says that nobody reads it any more, and a terminal that it is gone.
+_NOBODY = (errno.EPIPE, errno.EIO)
 
 
 class Passage:
@@ -51,9 +55,10 @@ class Passage:
                 rest = memoryview(more)
                 while rest:
                     rest = rest[os.write(stream, rest) :]
-        except BrokenPipeError:
-            self.broken = True
-            self.on_broken()
+        except OSError as error:
+            if error.errno in _NOBODY:
+                self.broken = True
+                self.on_broken()
             raise
         finally:
             self._heard_at = time.monotonic()

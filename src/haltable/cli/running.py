@@ -83,7 +83,7 @@ def _carried(handle: Run, body: CommandBody, passage: Passage, refusals: _Refusa
             signals.over = True
         signals.over = True
         report = handle.report
-        number = signal.SIGPIPE if passage.broken else signals.first
+        number = signals.first or (signal.SIGPIPE if passage.broken else None)
     return code_of(report, refused=refusals.seen, signal=number)
 
 

@@ -8,6 +8,7 @@ that can be asked to stop.
 from __future__ import annotations
 
 import _thread
+import contextlib
 import os
 import signal
 from collections.abc import Callable
@@ -68,7 +69,8 @@ class Signals:
         self.first = number
         self._ask(f"{name} came")
         said = f"haltable: {name}: finishing this iteration; the next one kills it\n"
-        os.write(2, said.encode())
+        with contextlib.suppress(OSError):  # After a HUP, the terminal may be gone.
+            os.write(2, said.encode())
 
     def _ask(self, why: str) -> None:
         told = _thread.allocate_lock()
