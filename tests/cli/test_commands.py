@@ -119,6 +119,20 @@ def test_a_kill_of_ours_ends_the_command(haltable, tether):
     assert tether.hear_all() is not None
 
 
+def test_kills_count_as_failures(haltable):
+    """Three runs of a key that were killed are three failures: the fourth starts nothing."""
+    keyed = ("run", "--key", "k", "--store", "s.db", "--max", 9, "--", "sh", "-c")
+    for _ in range(3):
+        process = haltable.start(*keyed, "echo begun; sleep 1000")
+        process.stdout.readline()
+        process.kill()
+        _end(process)
+    ended = haltable(*keyed, "echo ran")
+
+    assert (ended.code, ended.out) == (92, "")
+    assert "FailureCap: 3 failures in a row" in ended.err
+
+
 def test_silence_is_told_from_work(haltable):
     """A command that prints is not idle however long it takes; one that stops printing is."""
     talks = "for i in 1 2 3 4 5 6; do echo $i; sleep 0.3; done"
