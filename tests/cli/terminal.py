@@ -12,9 +12,12 @@ import fcntl
 import os
 import pty
 import re
+import select
 import struct
 import termios
 from typing import Self
+
+from tests.cli.commands import PATIENCE
 
 COLUMNS, LINES = 80, 24
 _CODE = re.compile(r"\x1b\[[\d;?]*[A-Za-z]")
@@ -61,6 +64,7 @@ class Terminal:
 
     def _read(self) -> str:
         more = b""
+        assert select.select([self._far], [], [], PATIENCE)[0], f"nothing more came: {self.raw!r}"
         with contextlib.suppress(OSError):  # So Linux tells the end.
             more = os.read(self._far, 65536)
         self.raw += more.decode(errors="replace")

@@ -106,7 +106,7 @@ def test_nothing_is_wider_than_the_terminal(haltable, terminal, on):
     )
     tool.chmod(0o755)
     process = on("run", "--max", 1, "--evidence", "*.out", "--stall", "1h", "--", f"./{name}")
-    terminal.read_until("...")
+    terminal.read_until(f"{name}: iter")
     (haltable.path / "gate").write_text("go\n")
     terminal.read_all()
     ours = [line for line in terminal.screen() if "next:" not in line and name not in line]
