@@ -46,6 +46,8 @@ if TYPE_CHECKING:
         Warn as Warn,
     )
     from haltable.operator import Operator as Operator
+    from haltable.poller import Poller as Poller
+    from haltable.poller_report import PollerReport as PollerReport
     from haltable.report import (
         LoopGaveUp as LoopGaveUp,
         LoopHalted as LoopHalted,
@@ -85,6 +87,8 @@ __all__ = [
     "Operator",
     "OutcomeUnknown",
     "PayloadMismatch",
+    "Poller",
+    "PollerReport",
     "Report",
     "ResultNotStored",
     "Run",
@@ -126,6 +130,8 @@ _HOMES = {
     "Operator": "haltable.operator",
     "OutcomeUnknown": "haltable.errors",
     "PayloadMismatch": "haltable.errors",
+    "Poller": "haltable.poller",
+    "PollerReport": "haltable.poller_report",
     "Report": "haltable.report",
     "ResultNotStored": "haltable.errors",
     "Run": "haltable.run",

@@ -22,7 +22,7 @@ import pytest
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser
 
-from haltable import Iteration, Loop, Operator, Report, Run
+from haltable import Iteration, Loop, Operator, Poller, Report, Run
 from tests.house.tree import ROOT
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -124,6 +124,7 @@ def test_the_names_are_all_public_names():
         ("iteration", Iteration),
         ("report", Report),
         ("ops", Operator),
+        ("poller", Poller),
     ],
 )
 def test_the_verbs_are_there(handle, kind):

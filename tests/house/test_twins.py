@@ -69,6 +69,8 @@ RENAMED = {"AsyncPorts": "Ports", "adrive": "drive"}
 
 #: What a body's twins ask of the world: how they wait.
 WAITS = frozenset({"waits.breathe", "waits.ready"})
+#: What a poller's twins ask of the world.
+AIR = frozenset({"air.fetch", "air.is_done", "air.land", "air.launch", "air.rest"})
 
 
 @pytest.mark.parametrize("room", ["_drive", "_claim", "_effects", "_oversee", "_sending"])
@@ -87,6 +89,16 @@ def test_the_bodies_have_not_drifted(room):
     sync, awaiting = (PACKAGE / "bodies" / f"{room}_{way}.py" for way in ("sync", "async"))
     # An effect is awaited where its function is.
     given = {"renamed": {"aonce": "once"}, "verbs": WAITS}
+    found = drifts(Twins(sync.read_text(), awaiting.read_text(), **given))
+
+    assert not found, "\n".join(found)
+
+
+def test_the_pollers_have_not_drifted():
+    """What a poller does with threads, it does with tasks, in the same order, and awaits it."""
+    sync, awaiting = (PACKAGE / f"_poll_{way}.py" for way in ("sync", "async"))
+    names = {"AsyncAir": "Air", "_poll_ports_async": "_poll_ports_sync"}
+    given = {"renamed": names, "verbs": AIR}
     found = drifts(Twins(sync.read_text(), awaiting.read_text(), **given))
 
     assert not found, "\n".join(found)

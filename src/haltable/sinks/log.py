@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from haltable.sink import Sink
 
-__all__ = ["log_event", "log_sink_failure", "log_watch_failure"]
+__all__ = ["log_event", "log_refused_task", "log_sink_failure", "log_watch_failure"]
 
 
 def log_event(event: Event) -> None:
@@ -57,6 +57,11 @@ def log_sink_failure(sink: Sink, event: Event, error: Exception) -> None:
 def log_watch_failure(loop: str, error: Exception) -> None:
     """Writes that a look at a long-running loop's record failed; the next one is soon."""
     _logger().warning("%s: could not look at its record: %s", loop, error)
+
+
+def log_refused_task(key: str, error: Exception) -> None:
+    """Writes that a poller could make no attempt of a task; it went on with others."""
+    _logger().error("task %r: no attempt was made", key, exc_info=error)
 
 
 def _logger() -> Logger:

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: MIT
+"""What a poller remembers of keys and counts, and when it polls again.
+
+1. Time is cut into rounds of one interval.  A key that an attempt has left open
+   is not attempted again before the next round, or before its ``retry_after``.
+2. What had its attempt, or cannot have one now, is skipped; who brings nothing
+   else is asked again in the next round.  So nobody is starved, and nothing spins.
+3. All memory is bounded.  What is forgotten costs a look into the store, which
+   knows better anyway.
+
+It knows reports of steps, and no loop, source, thread or clock.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from haltable.backoff import Backoff
+from haltable.errors import LoopBusy
+from haltable.model import Status
+from haltable.poller_report import PollerReport
+from haltable.report import Report
+
+__all__ = ["LOOK_AGAIN", "MEMORY", "SLIPS", "Rounds"]
+
+#: So many keys are remembered.
+MEMORY = 10_000
+#: Seconds after which a key that had ended is looked at again, for an operator may reopen it.
+LOOK_AGAIN = 30.0
+#: So many rounds in a row may be spoilt by the store.
+SLIPS = 10
+#: So many tasks in a row that cannot be done now are taken from a source in one round.
+_SKIPS = 1_000
+
+_COUNTED = (
+    *("polls", "attempts", "succeeded", "dead", "ended_before", "early", "busy", "refused"),
+    *("ready_failures", "store_failures"),
+)
+_AFTER_FAULTS = Backoff(maximum=60)
+
+
+class Rounds:
+    """A poller's memory: which keys wait for when, and what happened.
+
+    Args:
+        every: seconds of a round.
+        seconds: after which the poller is out of time.
+        now: the moment at which it begins.
+    """
+
+    def __init__(self, *, every: float, seconds: float, now: float) -> None:
+        self._every = every
+        self._limit = seconds
+        self._began = now
+        self._next_round = now + every
+        #: When a key may be attempted again, and whether it has ended.
+        self._later: dict[str, tuple[float, bool]] = {}
+        self._in_air: set[str] = set()
+        #: What was handed out one by one in this round, for nothing.
+        self._skipped: set[str] = set()
+        # The hand, which is what one answer of the source brings.
+        self._single = False
+        self._launched = self._fresh = self._waiting = False
+        self._troubled = False
+        self._slips = 0
+        self._ended: tuple[Status, str, str] | None = None
+        self._end = now
+        self._counts: dict[str, int] = dict.fromkeys(_COUNTED, 0)
+        self._idle = False
+        self._error: BaseException | None = None
+
+    # What the source hands out ----------------------------------------------------
+
+    def asked(self, *, single: bool) -> None:
+        """Notes that the source has answered.
+
+        Args:
+            single: whether it hands out one task at a time.
+        """
+        self._counts["polls"] += 1
+        self._single = single
+        self._launched = self._fresh = self._waiting = False
+
+    def wants(self, key: str, now: float) -> bool:
+        """Says whether a task is to be attempted now; it then is in the air."""
+        self._roll(now)
+        due, ended = self._later.get(key, (now, False))
+        if key not in self._in_air and now >= due:
+            self._later.pop(key, None)
+            self._in_air.add(key)
+            self._launched = True
+            return True
+        if key in self._in_air or not ended:
+            self._waiting = True
+        if key not in self._skipped and len(self._skipped) < _SKIPS:
+            self._skipped.add(key)
+            self._fresh = True
+        return False
+
+    def pause(self, now: float, chance: float) -> float:
+        """Returns for how many seconds to rest after what was handed out is through.
+
+        Args:
+            now: the present moment.
+            chance: a random number from 0 to 1.
+        """
+        self._roll(now)
+        self._idle = not (self._launched or self._waiting or self._in_air)
+        if self._troubled:
+            self._troubled = False
+            self._slips += 1
+            if self._slips >= SLIPS:
+                why = f"it failed in {SLIPS} rounds in a row"
+                self.end(Status.TRIPPED, "store", why, now, self._error)
+            back_off = _AFTER_FAULTS.seconds(slips=self._slips, chance=chance)
+            return max(self._next_round - now, back_off)
+        again = self._launched or (self._single and self._fresh)
+        return 0.0 if again else self._next_round - now
+
+    @property
+    def troubled(self) -> bool:
+        """Whether the store has failed in this round."""
+        return self._troubled
+
+    def skips(self, now: float) -> frozenset[str]:
+        """Returns the keys that are not to be attempted now."""
+        later = (key for key, (due, _) in self._later.items() if now < due)
+        return frozenset((*later, *self._in_air))
+
+    # What became of it ------------------------------------------------------------
+
+    def landed(self, key: str, outcome: Report[Any] | Exception, now: float) -> None:
+        """Notes how a step ended.
+
+        Args:
+            key: the task's.
+            outcome: the step's report, or why there is none.
+            now: the present moment.
+        """
+        self._roll(now)
+        self._in_air.discard(key)
+        if isinstance(outcome, LoopBusy):
+            self._count("busy")
+            self._postpone(key, self._next_round)
+        elif isinstance(outcome, Exception):
+            self._count("refused")
+            self._error = outcome
+            self._postpone(key, now + max(LOOK_AGAIN, self._every), ended=True)
+        else:
+            self._reported(key, outcome, now)
+
+    def _reported(self, key: str, report: Report[Any], now: float) -> None:
+        if report.ran:
+            self._count("attempts")
+        if report.breaker == "store" and not report.durable:
+            self._count("store_failures")
+            self._troubled, self._error = True, report.error
+            self._postpone(key, self._next_round)
+            return
+        self._slips = 0
+        if report.status.terminal:
+            ended = "succeeded" if report.ok else "dead"
+            self._count(ended if report.ran else "ended_before")
+            self._postpone(key, now + max(LOOK_AGAIN, self._every), ended=True)
+            return
+        if not report.ran:
+            self._count("early")
+        self._postpone(key, max(self._next_round, now + (report.retry_after or 0.0)))
+
+    def failed(self, error: BaseException | None) -> None:
+        """Notes that the source raised."""
+        self._count("ready_failures")
+        self._error = error
+
+    # The end ----------------------------------------------------------------------
+
+    def end(
+        self, status: Status, who: str, why: str, now: float, error: BaseException | None = None
+    ) -> None:
+        """Notes why the poller ends; the first reason stands."""
+        if self._ended is None:
+            self._ended, self._end = (status, who, why), now
+            self._error = error or self._error
+
+    def over(self, now: float) -> bool:
+        """Says whether nothing more is to be started."""
+        if now - self._began >= self._limit:
+            self.end(Status.TRIPPED, "seconds", f"{self._limit:g} s have passed", now)
+        return self._ended is not None
+
+    def left(self, now: float) -> float:
+        """Returns the seconds until the poller is out of time."""
+        return max(0.0, self._began + self._limit - now)
+
+    def report(self, now: float) -> PollerReport:
+        """Returns what happened so far."""
+        status, who, why = self._ended or (Status.OPEN, "", "still running")
+        in_air = len(self._in_air)
+        over = self._ended is not None and not in_air
+        return PollerReport(
+            status=status,
+            breaker=who,
+            reason=why,
+            **self._counts,
+            in_air=in_air,
+            idle=self._idle and not in_air,
+            elapsed=(self._end if over else now) - self._began,
+            error=self._error,
+        )
+
+    def _count(self, what: str) -> None:
+        self._counts[what] += 1
+
+    def _roll(self, now: float) -> None:
+        if now >= self._next_round:
+            self._next_round = now + self._every
+            self._skipped.clear()
+
+    def _postpone(self, key: str, due: float, *, ended: bool = False) -> None:
+        self._later.pop(key, None)
+        self._later[key] = due, ended
+        if len(self._later) > MEMORY:
+            del self._later[next(iter(self._later))]
