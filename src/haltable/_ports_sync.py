@@ -173,7 +173,8 @@ def aside(run: RunState, act: Callable[[], None]) -> None:
 def forget(run: RunState) -> None:
     """Gives up the run's token: whatever it still holds is held by a dead owner."""
     if run.book is not None:
-        _watch.shared.remove(run.book.owner.token)
+        # Whoever makes one step soon makes another.
+        _watch.shared.remove(run.book.owner.token, lingering=run.single_step)
 
 
 def is_dead(run: RunState, owner: Owner) -> bool:
