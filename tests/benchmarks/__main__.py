@@ -36,6 +36,7 @@ from tests.benchmarks import (
     endurance_rows,
     evidence_rows,
     import_rows,
+    poller_rows,
     sqlite_rows,
     sync_rows,
     watch_rows,
@@ -49,6 +50,7 @@ ROWS = {
     "async": async_rows.ROWS,
     "decorator": decorator_rows.ROWS,
     "sqlite": sqlite_rows.ROWS,
+    "poller": poller_rows.ROWS,
     "effects": effect_rows.ROWS,
     "endurance": endurance_rows.ROWS,
     "evidence": evidence_rows.ROWS,
@@ -56,7 +58,9 @@ ROWS = {
     "import": import_rows.ROWS,
     "command": command_rows.ROWS,
 }
-QUICK = Size(rounds=2, iterations=100, calls=50, writes=20, synced=5, endurance=2_000, files=200)
+QUICK = Size(
+    rounds=2, iterations=100, calls=50, writes=20, synced=5, tasks=20, endurance=2_000, files=200
+)
 
 
 def report(rows: Sequence[Row], size: Size) -> str:

@@ -36,6 +36,7 @@ class Size:
         calls: of decorated functions.
         writes: of keyed loops.
         synced: of keyed loops whose every write waits for the disk.
+        tasks: through a poller, one attempt each.
         endurance: iterations of the loop that must not grow old.
         files: that evidence looks at.
     """
@@ -45,6 +46,7 @@ class Size:
     calls: int = 1_000
     writes: int = 1_000
     synced: int = 200
+    tasks: int = 1_000
     endurance: int = 1_000_000
     files: int = 10_000
 
