@@ -18,20 +18,19 @@ from subprocess import check_output
 import attrs
 
 from haltable import (
-    Deadline,
     ExitCondition,
     IdempotencyGuard,
     Iteration,
     IterationCap,
     Loop,
-    LoopBusy,
     Operator,
     OutcomeUnknown,
+    Poller,
     SQLiteStore,
     StallDetector,
 )
 from haltable.bodies import Command, CommandFailed, Completed
-from haltable.conditions import file_exists, raised, returned
+from haltable.conditions import file_exists, idle, raised, returned
 from haltable.evidence import Files
 
 # -- The daemon: with the imports, at most 60 lines ----------------------------------
@@ -48,14 +47,13 @@ class Task:
     produces: str  # The file that is there when the task is done.
 
     def loop(self, store: SQLiteStore) -> Loop:
-        """Returns the task's loop: a success, limits, one charge, and its name in the store."""
+        """Returns the task's loop; what nobody knows is fatal, for another try would not tell."""
         breakers = [
             IterationCap(20, max_consecutive_failures=3),
             StallDetector(after=2, evidence=Files(self.evidence)),
             IdempotencyGuard(),
             ExitCondition(success=file_exists(self.produces)),
         ]
-        # What nobody knows is a question to a person: another try would not tell.
         return Loop(*breakers, key=self.name, store=store, delay=0.3, lease=5, fatal=OutcomeUnknown)
 
     def attempt(self, iteration: Iteration) -> Completed:
@@ -64,19 +62,23 @@ class Task:
         return Command([*self.command, receipt.strip()])(iteration)
 
 
+def ready() -> list[tuple[str, Task]]:
+    """Returns what the task files of the current folder say."""
+    files = sorted(Path("tasks").glob("*.json"))
+    return [(file.stem, Task(file.stem, **json.loads(file.read_text()))) for file in files]
+
+
 def serve() -> None:
-    """Polls the task files of the current folder until each of them has ended."""
-    tasks, ended = Path("tasks"), set[Path]()
-    all_ended = ExitCondition(success=lambda: ended >= {*tasks.glob("*.json")})
+    """Polls the task files until each of them has ended, and prints their receipts."""
     with SQLiteStore("loops.db") as store:
-        for _ in Loop(Deadline(total=60), all_ended, delay=0.05):
-            for file in sorted({*tasks.glob("*.json")} - ended):
-                task = Task(file.stem, **json.loads(file.read_text()))
-                with contextlib.suppress(LoopBusy):  # Another daemon is at it.
-                    report = task.loop(store).step(task.attempt)
-                    if report.status.terminal:
-                        ended.add(file)
-                        print(report)
+        Poller(
+            ready,
+            Task.attempt,
+            loop=lambda task: task.loop(store),
+            until=idle,
+            every=0.05,
+            ended=print,
+        ).run()
 
 
 # -- The demonstration: five tasks, four processes, and a look at what happened --------

@@ -31,7 +31,7 @@ class AsyncAir(Polling):
 
     def __init__(self, plan: Plan, clock: Clock) -> None:
         super().__init__(plan, clock)
-        self._asked = Call(self._next, takes=False)
+        self._asked = Call(self._first, takes=False)
         self._waker: AsyncWaker | None = None
         self._hand: Iterator[object] | AsyncIterator[object] | None = None
         self._group = anyio.create_task_group()
@@ -86,33 +86,43 @@ class AsyncAir(Polling):
         """Returns the next task; None where the source has no more for now."""
         if self.rounds.troubled:
             await self._drop_hand()
-            return None
-        run = self._ask()
-        await run.acarry(self._asked)
-        return self._answer(run.report)
+        elif self._hand is not None:
+            try:
+                return await self._next(self._hand)
+            except Exception as error:
+                self._broke(error)
+                await self._drop_hand()
+        else:
+            run = self._ask()
+            await run.acarry(self._asked)
+            return self._answer(run.report)
+        return None
 
-    async def _next(self) -> Task | None:
+    async def _first(self) -> Task | None:
         try:
-            if self._hand is None:
-                handed = self.plan.ready(**self._skips())
-                if inspect.isawaitable(handed):
-                    handed = await handed
-                self.rounds.asked(single=is_task(handed))
-                if isinstance(handed, AsyncIterable):
-                    self._hand = aiter(cast("AsyncIterable[object]", handed))
-                else:
-                    self._hand = iter(several(handed))
-            if isinstance(self._hand, AsyncIterator):
-                item = await anext(self._hand, NO_MORE)
+            handed = self.plan.ready(**self._skips())
+            if inspect.isawaitable(handed):
+                handed = await handed
+            self.rounds.asked(single=is_task(handed))
+            if isinstance(handed, AsyncIterable):
+                self._hand = aiter(cast("AsyncIterable[object]", handed))
             else:
-                item = next(self._hand, NO_MORE)
-            if item is not NO_MORE:
-                return checked(item)
+                self._hand = iter(several(handed))
+            return await self._next(self._hand)
         except Exception as error:
             self.rounds.failed(error)
             await self._drop_hand()
             raise
+
+    async def _next(self, hand: Iterator[object] | AsyncIterator[object]) -> Task | None:
+        if isinstance(hand, AsyncIterator):
+            item = await anext(hand, NO_MORE)
+        else:
+            item = next(hand, NO_MORE)
+        if item is not NO_MORE:
+            return checked(item)
         self._hand = None
+        self.rounds.read()
         return None
 
     async def _drop_hand(self) -> None:

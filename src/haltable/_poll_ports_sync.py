@@ -29,7 +29,7 @@ class Air(Polling):
 
     def __init__(self, plan: Plan, clock: Clock) -> None:
         super().__init__(plan, clock)
-        self._asked = Call(self._next, takes=False)
+        self._asked = Call(self._first, takes=False)
         self._woken = threading.Event()
         self._hand: Iterator[object] | None = None
         self._pool: ThreadPoolExecutor | None = None
@@ -73,25 +73,35 @@ class Air(Polling):
         """Returns the next task; None where the source has no more for now."""
         if self.rounds.troubled:
             self._hand = None
-            return None
-        run = self._ask()
-        run.carry(self._asked)
-        return self._answer(run.report)
+        elif self._hand is not None:
+            try:
+                return self._next(self._hand)
+            except Exception as error:
+                self._broke(error)
+                self._hand = None
+        else:
+            run = self._ask()
+            run.carry(self._asked)
+            return self._answer(run.report)
+        return None
 
-    def _next(self) -> Task | None:
+    def _first(self) -> Task | None:
         try:
-            if self._hand is None:
-                handed = self.plan.ready(**self._skips())
-                self.rounds.asked(single=is_task(handed))
-                self._hand = iter(several(handed))
-            item = next(self._hand, NO_MORE)
-            if item is not NO_MORE:
-                return checked(item)
+            handed = self.plan.ready(**self._skips())
+            self.rounds.asked(single=is_task(handed))
+            self._hand = iter(several(handed))
+            return self._next(self._hand)
         except Exception as error:
             self.rounds.failed(error)
             self._hand = None
             raise
+
+    def _next(self, hand: Iterator[object]) -> Task | None:
+        item = next(hand, NO_MORE)
+        if item is not NO_MORE:
+            return checked(item)
         self._hand = None
+        self.rounds.read()
         return None
 
     def launch(self, task: Task) -> None:

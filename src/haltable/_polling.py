@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 
 from haltable._call import Call
-from haltable._rounds import Rounds
+from haltable._rounds import SLIPS, Rounds
 from haltable._tasks import Task
 from haltable.clock import Clock
 from haltable.errors import ConfigurationError, in_words
@@ -24,7 +24,7 @@ from haltable.model import Status
 from haltable.probe import Condition, Due
 from haltable.report import Report
 from haltable.run import Run
-from haltable.sinks.log import log_refused_task
+from haltable.sinks.log import log_listener_failure, log_refused_task
 
 __all__ = ["LOOK", "MOMENT", "Plan", "Polling", "no_promise"]
 
@@ -47,6 +47,7 @@ class Plan:
     concurrency: int
     seconds: float
     asking: Loop
+    ended: Callable[[Report[Any]], object] | None
 
 
 class Polling:
@@ -95,6 +96,12 @@ class Polling:
 
     def _landed(self, key: str, outcome: Report[Any] | Exception) -> None:
         self.rounds.landed(key, outcome, self.now())
+        ended = self.plan.ended
+        if ended is not None and isinstance(outcome, Report) and outcome.status.terminal:
+            try:
+                ended(outcome)
+            except Exception as error:
+                log_listener_failure(ended, error)
 
     # For the ports -------------------------------------------------------------------
 
@@ -134,6 +141,12 @@ class Polling:
         why = f"{report.breaker}: {report.reason}"
         self.rounds.end(Status.TRIPPED, "ready", why, self.now(), report.error)
         return None
+
+    def _broke(self, error: Exception) -> None:
+        """Notes that the source raised in the middle of an answer."""
+        if self.rounds.broke(error):
+            why = f"{SLIPS} answers in a row broke off"
+            self.rounds.end(Status.TRIPPED, "ready", why, self.now(), error)
 
     def _condition(self) -> object:
         return self.plan.until.at(Due.RETURN, self.rounds.report(self.now()))

@@ -27,7 +27,7 @@ __all__ = ["LOOK_AGAIN", "MEMORY", "SLIPS", "Rounds"]
 MEMORY = 10_000
 #: Seconds after which a key that had ended is looked at again, for an operator may reopen it.
 LOOK_AGAIN = 30.0
-#: So many rounds in a row may be spoilt by the store.
+#: So many rounds in a row may be spoilt by the store, and so many answers may break off.
 SLIPS = 10
 #: So many tasks in a row that cannot be done now are taken from a source in one round.
 _SKIPS = 1_000
@@ -62,7 +62,7 @@ class Rounds:
         self._single = False
         self._launched = self._fresh = self._waiting = False
         self._troubled = False
-        self._slips = 0
+        self._slips = self._broken = 0
         self._ended: tuple[Status, str, str] | None = None
         self._end = now
         self._counts: dict[str, int] = dict.fromkeys(_COUNTED, 0)
@@ -171,6 +171,18 @@ class Rounds:
         """Notes that the source raised."""
         self._count("ready_failures")
         self._error = error
+
+    def broke(self, error: Exception) -> bool:
+        """Notes that the source raised in the middle of an answer; says whether it does ever."""
+        self.failed(error)
+        # What it would have brought is still to be done.
+        self._waiting = True
+        self._broken += 1
+        return self._broken >= SLIPS
+
+    def read(self) -> None:
+        """Notes that an answer was read to its end."""
+        self._broken = 0
 
     # The end ----------------------------------------------------------------------
 

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from haltable.errors import ConfigurationError
+from haltable.poller_report import PollerReport
 from haltable.probe import Condition, Due
 
-__all__ = ["command_succeeds", "file_exists", "never", "raised", "returned"]
+__all__ = ["command_succeeds", "file_exists", "idle", "never", "raised", "returned"]
 
 
 class _Returned(Condition):
@@ -41,6 +42,17 @@ class _Never(Condition):
 
     def __str__(self) -> str:
         return "never"
+
+
+class _Idle(Condition):
+    #: A poller asks with its report so far; of a loop's iteration it never holds.
+    due = Due.RETURN
+
+    def holds(self, subject: object) -> bool:
+        return isinstance(subject, PollerReport) and subject.idle
+
+    def __str__(self) -> str:
+        return "idle"
 
 
 class _Raised(Condition):
@@ -103,6 +115,10 @@ returned: Condition = _Returned()
 
 #: Never holds: "go on until something else ends the loop".
 never: Condition = _Never()
+
+#: Holds when a `haltable.Poller` has nothing to do: its source brings nothing that could still be
+#: done, and nothing is in the air.
+idle: Condition = _Idle()
 
 
 def raised(*types: type[Exception]) -> Condition:

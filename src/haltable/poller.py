@@ -30,6 +30,7 @@ from haltable.model import Status
 from haltable.operator import Operator
 from haltable.poller_report import PollerReport
 from haltable.probe import Condition, as_condition
+from haltable.report import Report
 
 __all__ = ["Poller"]
 
@@ -64,6 +65,9 @@ class Poller:
             where only `stop` shall end it.
         every: seconds of a round.
         concurrency: attempts at once: in threads for `run`, in tasks for `arun`.
+        ended: called with the report of each step after which its key has ended, also
+            of one that finds it ended; from the poller's own thread or task.  What
+            it raises is logged.
         seconds: after so many seconds nothing more is started.
         asking: a loop without a key that bounds how ``ready`` is asked; by
             default ten tries in a row, with a back-off of up to a minute.
@@ -75,17 +79,17 @@ class Poller:
 
     Example:
         >>> from haltable import ExitCondition, IterationCap, Loop, MemoryStore, Poller
-        >>> from haltable.conditions import returned
+        >>> from haltable.conditions import idle, returned
         >>> loop = Loop(
         ...     IterationCap(5), ExitCondition(success=returned), key="any", store=MemoryStore()
         ... )
         >>> orders = {"order-1": 30, "order-2": 12}
-        >>> poller = Poller(orders.items, print, loop=loop, until=lambda so_far: so_far.idle)
+        >>> poller = Poller(orders.items, print, loop=loop, until=idle)
         >>> report = poller.run()
         30
         12
         >>> report.succeeded, report.reason
-        (2, 'the given predicate holds')
+        (2, 'idle holds')
     """
 
     def __init__(
@@ -97,6 +101,7 @@ class Poller:
         until: Condition | Callable[[], object] | Callable[[PollerReport], object] | None = None,
         every: float = 1.0,
         concurrency: int = 1,
+        ended: Callable[[Report[Any]], object] | None = None,
         seconds: float | None = None,
         asking: Loop | None = None,
         clock: Clock | None = None,
@@ -105,13 +110,15 @@ class Poller:
             raise ConfigurationError(f"ready={ready!r}: give a function that returns tasks")
         if until is None and seconds is None:
             raise UnboundedLoopError(
-                "nothing ends this poller: give it until=lambda so_far: so_far.idle, say, or "
+                "nothing ends this poller: give it until=idle, say, or "
                 "seconds=...; or until=never, from haltable.conditions, if only stop() shall end it"
             )
         if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
             raise ConfigurationError(
                 f"concurrency={concurrency!r}: give a whole number of at least 1"
             )
+        if ended is not None and not callable(ended):
+            raise ConfigurationError(f"ended={ended!r}: give a function of a report, or None")
         self._clock = None if clock is None else check_clock(clock)
         self._act = act
         self._store = None
@@ -147,6 +154,7 @@ class Poller:
             concurrency=concurrency,
             seconds=math.inf if seconds is None else check_seconds("seconds", seconds),
             asking=asking,
+            ended=ended,
         )
         self._lock = threading.Lock()
         self._polling: Polling | None = None

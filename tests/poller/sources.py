@@ -11,21 +11,16 @@ from collections.abc import Callable
 from typing import Any
 
 from haltable import ExitCondition, IterationCap, Loop, MemoryStore, Poller
-from haltable.conditions import returned
+from haltable.conditions import idle, returned
 from haltable.testing import FakeClock
 
-__all__ = ["Attempts", "idle", "in_order", "policy", "polled"]
+__all__ = ["Attempts", "in_order", "policy", "polled"]
 
 
 def policy(**options: Any) -> Loop:
     """Returns the loop of every task: done when an attempt returns, dead after three failures."""
     options.setdefault("store", MemoryStore())
     return Loop(IterationCap(5), ExitCondition(success=returned), key="any", **options)
-
-
-def idle(so_far: Any) -> bool:
-    """Ends a poller that has nothing to do."""
-    return bool(so_far.idle)
 
 
 def in_order(*answers: Any) -> Callable[[], Any]:

@@ -142,6 +142,39 @@ def test_a_cursor_that_breaks_is_asked_anew():
     assert report.ready_failures == 1
 
 
+def test_a_cursor_that_always_breaks_ends_it():
+    """Ten answers in a row that break off are enough, and none is followed by another at once."""
+    clock, act = FakeClock(), Attempts()
+
+    def ready():
+        yield "a", 1
+        raise OSError("lost")
+
+    report = polled(ready, act, clock=clock).run()
+
+    assert (report.breaker, report.ready_failures) == ("ready", 10)
+    assert act.made == [1]
+    assert clock.now() >= 8
+
+
+async def test_an_async_cursor_that_always_breaks_ends_it():
+    """The same on an event loop, and the generator is closed."""
+    closed = []
+
+    async def ready():
+        try:
+            yield "a", 1
+            yield "b", 2
+            yield "no pair"
+        finally:
+            closed.append(True)
+
+    report = await polled(ready, Attempts().awaited).arun()
+
+    assert (report.breaker, report.ready_failures) == ("ready", 10)
+    assert len(closed) == 10
+
+
 def test_how_the_source_is_asked_can_be_said():
     """A loop of the caller's bounds the asking."""
     asking = Loop(IterationCap(2), ExitCondition(success=returned))
@@ -360,6 +393,7 @@ def test_an_outer_loops_stop_ends_it():
         ({"asking": policy()}, "without a key"),
         ({"asking": Loop(Deadline(total=5))}, "success=returned"),
         ({"clock": 3}, "clock=3"),
+        ({"ended": 3}, "ended=3"),
         ({"ready": 3}, "ready=3"),
         ({"act": 3}, "act=3"),
         ({"act": lambda: None}, "act="),

@@ -212,6 +212,27 @@ def test_a_task_without_a_loop_is_refused_and_told(caplog):
     assert "printable" in str(report)
 
 
+@pytest.mark.parametrize("concurrency", [1, 2])
+def test_ends_are_told(concurrency, caplog):
+    """Whoever wants to hear of ends hears of each, and cannot end the poller by raising."""
+    told, loop = [], policy()
+
+    def ended(report):
+        told.append((report.key, report.status.value, report.ran))
+        raise LookupError("nobody at home")
+
+    options = {"loop": loop, "ended": ended, "concurrency": concurrency}
+    tasks = [("bad", "bad"), ("good", "good")]
+    first = polled(lambda: tasks, Attempts("bad"), **options).run()
+    second = polled(lambda: tasks, Attempts(), **options).run()
+    known = {("bad", "tripped"), ("good", "succeeded")}
+
+    assert (first.ok, second.ok) == (True, True)
+    assert set(told) == {(*each, ran) for each in known for ran in (True, False)}
+    assert len(told) == 4
+    assert "nobody at home" in caplog.text
+
+
 def test_memory_is_bounded(monkeypatch):
     """What is forgotten is asked of the store, which knows that it has ended."""
     monkeypatch.setattr("haltable._rounds.MEMORY", 3)

@@ -26,7 +26,7 @@ from haltable import (
     Poller,
     SQLiteStore,
 )
-from haltable.conditions import never, returned
+from haltable.conditions import idle, never, returned
 from tests.faults.tally import Tally
 
 __all__ = ["BROKEN", "IN_AIR", "TASKS", "Worker"]
@@ -65,7 +65,7 @@ class Worker:
             store=SQLiteStore(self._folder / "tasks.db"),
             fatal=OutcomeUnknown,
         )
-        options = {"concurrency": IN_AIR, "every": 0.05, "until": lambda now: now.idle, **options}
+        options = {"concurrency": IN_AIR, "every": 0.05, "until": idle, **options}
         return Poller(self.tasks, options.pop("act", self.act), loop=loop, **options)
 
     def tasks(self) -> Iterator[tuple[str, int]]:

@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
     from haltable.sink import Sink
 
-__all__ = ["log_event", "log_refused_task", "log_sink_failure", "log_watch_failure"]
+__all__ = [
+    "log_event",
+    "log_listener_failure",
+    "log_refused_task",
+    "log_sink_failure",
+    "log_watch_failure",
+]
 
 
 def log_event(event: Event) -> None:
@@ -57,6 +63,11 @@ def log_sink_failure(sink: Sink, event: Event, error: Exception) -> None:
 def log_watch_failure(loop: str, error: Exception) -> None:
     """Writes that a look at a long-running loop's record failed; the next one is soon."""
     _logger().warning("%s: could not look at its record: %s", loop, error)
+
+
+def log_listener_failure(listener: object, error: Exception) -> None:
+    """Writes that what a poller told of an end to raised; the poller went on."""
+    _logger().error("ended=%r raised", listener, exc_info=error)
 
 
 def log_refused_task(key: str, error: Exception) -> None:
