@@ -90,7 +90,7 @@ class Rounds:
             self._in_air.add(key)
             self._launched = True
             return True
-        if key in self._in_air or not ended:
+        if not ended:
             self._waiting = True
         if key not in self._skipped and len(self._skipped) < _SKIPS:
             self._skipped.add(key)

@@ -175,6 +175,30 @@ async def test_an_async_cursor_that_always_breaks_ends_it():
     assert len(closed) == 10
 
 
+async def test_an_async_generator_is_closed():
+    """Whether its first item is none, or the poller ends in the middle of it."""
+    closed = []
+
+    def handing_out(item):
+        async def ready():
+            try:
+                while True:
+                    yield item
+            finally:
+                closed.append(item)
+
+        return ready
+
+    async def act(payload):
+        poller.stop()
+
+    for item in ("no pair", ("k", 1)):
+        poller = polled(handing_out(item), act)
+        await poller.arun()
+
+    assert closed == ["no pair"] * 10 + [("k", 1)]
+
+
 def test_how_the_source_is_asked_can_be_said():
     """A loop of the caller's bounds the asking."""
     asking = Loop(IterationCap(2), ExitCondition(success=returned))

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import contextvars
+
 import pytest
 
 from haltable import ExitCondition, IterationCap, Loop, LoopBusy, MemoryStore, Operator, Status
@@ -268,6 +270,18 @@ def test_dead_letters_are_a_listing():
     assert [letter.key for letter in poller.dead_letters()] == ["bad", "worse"]
     assert [letter.key for letter in poller.dead_letters(prefix="w")] == ["worse"]
     assert "next: poller.dead_letters()" in str(report)
+
+
+@pytest.mark.parametrize("concurrency", [1, 2])
+def test_attempts_have_the_context_of_the_poller(concurrency):
+    """What the caller has set is there in threads too."""
+    word, seen = contextvars.ContextVar("word", default="none"), []
+    token = word.set("set")
+    poller = polled(AB.copy, lambda payload: seen.append(word.get()), concurrency=concurrency)
+    poller.run()
+    word.reset(token)
+
+    assert seen == ["set", "set"]
 
 
 def test_a_body_that_is_interrupted_ends_the_poller():

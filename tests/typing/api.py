@@ -33,6 +33,8 @@ from haltable import (
     Operator,
     OutcomeUnknown,
     PayloadMismatch,
+    Poller,
+    PollerReport,
     Report,
     ResultNotStored,
     Run,
@@ -46,7 +48,7 @@ from haltable import (
     remembered,
 )
 from haltable.bodies import Command
-from haltable.conditions import never, raised, returned
+from haltable.conditions import idle, never, raised, returned
 from haltable.effects import (
     Claim,
     DontKnow,
@@ -477,3 +479,30 @@ def operating(store: Store) -> None:
     operator.stop("key", by="ana", why="runaway")
     operator.reset("key", by="ana", why="fixed the input")
     operator.extend("key", starts=30, by="ana", why="nearly done")
+
+
+# A poller ------------------------------------------------------------------------------
+
+
+def poll_orders(orders: Loop, rows: dict[str, int]) -> None:
+    """A poller's report is typed, and `until` may be asked with it."""
+
+    def enough(so_far: PollerReport) -> bool:
+        return so_far.attempts > 3
+
+    def act(order: int, iteration: Iteration) -> int:
+        return order + iteration.number
+
+    poller = Poller(rows.items, act, loop=orders, until=idle, concurrency=8)
+    assert_type(poller.run(), PollerReport)
+    assert_type(poller.snapshot(), PollerReport | None)
+    Poller(rows.items, act, loop=lambda order: orders, until=enough, ended=print).stop()
+
+
+async def poll_orders_in_tasks(orders: Loop, rows: dict[str, int]) -> None:
+    """The async twin has the same report."""
+
+    async def act(order: int) -> int:
+        return order
+
+    assert_type(await Poller(rows.items, act, loop=orders, until=never).arun(), PollerReport)
