@@ -56,12 +56,9 @@ class AsyncAir(Polling):
         try:
             await self._group.__aexit__(kind, error, traceback)
         except BaseExceptionGroup as group:
-            # What left the poller comes out as it went in.
-            if len(group.exceptions) == 1:
-                raise group.exceptions[0] from None
-            raise
-        if not self.is_over and error is None:
-            raise AssertionError("a poller ends for a reason")
+            # Attempts let nothing out, so this is what left the poller itself, as it went in.
+            raise group.exceptions[0] from None
+        self.take_note()
         if self.fatal is not None and error is None:
             raise self.fatal
 

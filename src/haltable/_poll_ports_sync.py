@@ -50,8 +50,7 @@ class Air(Polling):
         self._hand = None
         if self._pool is not None:
             self._pool.shutdown()
-        if not self.is_over and error is None:
-            raise AssertionError("a poller ends for a reason")
+        self.take_note()
         if self.fatal is not None and error is None:
             raise self.fatal
 

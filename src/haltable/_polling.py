@@ -89,9 +89,7 @@ class Polling:
     @property
     def is_over(self) -> bool:
         """Whether nothing more is to be started; takes note of what has landed."""
-        while self.landings:
-            self.in_air -= 1
-            self._landed(*self.landings.popleft())
+        self.take_note()
         return self.fatal is not None or self.rounds.over(self.now())
 
     def _landed(self, key: str, outcome: Report[Any] | Exception) -> None:
@@ -102,6 +100,12 @@ class Polling:
                 ended(outcome)
             except Exception as error:
                 log_listener_failure(ended, error)
+
+    def take_note(self) -> None:
+        """Takes note of what has landed."""
+        while self.landings:
+            self.in_air -= 1
+            self._landed(*self.landings.popleft())
 
     # For the ports -------------------------------------------------------------------
 

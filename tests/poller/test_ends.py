@@ -99,14 +99,14 @@ def test_a_source_that_raises_is_asked_again_later():
     assert clock.now() > 0
 
 
-@pytest.mark.parametrize("fault", [OSError("gone"), None])
+@pytest.mark.parametrize("fault", [OSError("gone"), ["no pair"], "no pair", 7, {"k": 1}, ("k",)])
 def test_a_source_that_stays_broken_ends_it(fault):
     """Raising, or handing out what is no task, it is asked ten times and no more."""
 
     def ready():
-        if fault is not None:
+        if isinstance(fault, OSError):
             raise fault
-        return ["no pair"]
+        return fault
 
     report = polled(ready, Attempts()).run()
 
@@ -231,6 +231,15 @@ def test_a_store_that_stays_broken_ends_it():
     assert act.made == []
     assert (report.status, report.breaker, report.store_failures) == (Status.TRIPPED, "store", 10)
     assert clock.now() >= 9
+
+
+async def test_a_store_that_stays_broken_ends_tasks():
+    """The same on an event loop."""
+    tasks = [(f"k{n}", n) for n in range(100)]
+    loop = policy(store=Broken())
+    report = await polled(lambda: tasks, Attempts().awaited, loop=loop).arun()
+
+    assert (report.breaker, report.store_failures) == ("store", 10)
 
 
 def test_a_store_that_recovers_is_used_again():

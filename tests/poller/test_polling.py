@@ -174,6 +174,24 @@ def test_a_busy_key_is_skipped():
     assert polls[-1] == 2
 
 
+@pytest.mark.parametrize("concurrency", [1, 2])
+async def test_tasks_may_be_busy_or_refused(concurrency):
+    """On an event loop too both are skipped, and the others are done."""
+    loop, act = policy(), Attempts()
+    tasks = [("held", 1), ("bad\nkey", 2), ("free", 3)]
+    options = {"loop": loop, "until": lambda so_far: so_far.busy, "concurrency": concurrency}
+    reports = []
+
+    async def elsewhere():
+        reports.append(await polled(lambda: tasks, act.awaited, **options).arun())
+
+    await loop.with_(key="held").astep(elsewhere)
+    (report,) = reports
+
+    assert act.made == [3]
+    assert (report.busy, report.refused, report.succeeded) == (1, 1, 1)
+
+
 def test_an_operators_reset_is_seen():
     """A key that has ended is looked at again after a while."""
     store, clock = MemoryStore(), FakeClock()
@@ -293,6 +311,23 @@ def test_a_body_that_is_interrupted_ends_the_poller():
     for concurrency in (1, 2):
         with pytest.raises(SystemExit, match="7"):
             polled(lambda: ("k", 7), act, concurrency=concurrency).run()
+
+
+async def test_what_interrupts_an_async_poller_leaves_it():
+    """In its own task it comes out as it went in, and no group around it."""
+
+    def until():
+        raise SystemExit(7)
+
+    with pytest.raises(SystemExit, match="7"):
+        await polled(lambda: AB, Attempts().awaited, until=until).arun()
+
+
+def test_a_builtin_may_act():
+    """What has no signature is taken at its word."""
+    report = polled(in_order(("k", "word")), str.upper).run()
+
+    assert report.succeeded == 1
 
 
 @pytest.mark.parametrize("concurrency", [1, 2])
