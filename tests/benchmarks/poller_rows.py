@@ -14,7 +14,9 @@ import itertools
 import sqlite3
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from haltable import ExitCondition, IterationCap, Loop, Poller, PollerReport, SQLiteStore
 from haltable.conditions import returned
@@ -22,6 +24,7 @@ from tests.benchmarks.measuring import Figures, Goal, Row, Size, ratios
 
 __all__ = ["ROWS"]
 
+_SYNCHRONOUS = {"process": "NORMAL", "machine": "FULL"}
 _TABLE = (
     "CREATE TABLE task (key TEXT PRIMARY KEY NOT NULL, state TEXT NOT NULL,"
     " tries INTEGER NOT NULL, owner TEXT, since REAL, result TEXT)"
@@ -44,51 +47,64 @@ def act(payload: object) -> None:
     del payload
 
 
-def beside_hand(size: Size) -> Figures:
+def beside_hand(
+    durability: Literal["process", "machine"], tasks: Callable[[Size], int]
+) -> Callable[[Size], Figures]:
     """Returns the row's samples: seconds of a poller over those of the hand-written loop."""
-    with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        store = stack.enter_context(SQLiteStore(folder / "loops.db"))
-        loop = Loop(IterationCap(3), ExitCondition(success=returned), key="any", store=store)
-        raw = sqlite3.connect(folder / "raw.db", isolation_level=None)
-        stack.enter_context(contextlib.closing(raw))
-        raw.execute("PRAGMA journal_mode=WAL")
-        raw.execute("PRAGMA synchronous=NORMAL")
-        raw.execute(_TABLE)
-        raw.execute(_INDEX)
-        names = (f"turn-{number}" for number in itertools.count())
 
-        def polled() -> float:
-            turn = next(names)
-            work = [[(f"{turn}-task-{number}", number) for number in range(size.tasks)]]
+    def samples(size: Size) -> Figures:
+        count = tasks(size)
+        with contextlib.ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            store = stack.enter_context(SQLiteStore(folder / "loops.db", durability))
+            loop = Loop(IterationCap(3), ExitCondition(success=returned), key="any", store=store)
+            raw = sqlite3.connect(folder / "raw.db", isolation_level=None)
+            stack.enter_context(contextlib.closing(raw))
+            raw.execute("PRAGMA journal_mode=WAL")
+            raw.execute(f"PRAGMA synchronous={_SYNCHRONOUS[durability]}")
+            raw.execute(_TABLE)
+            raw.execute(_INDEX)
+            names = (f"turn-{number}" for number in itertools.count())
 
-            def done(so_far: PollerReport) -> bool:
-                return so_far.succeeded == size.tasks
+            def polled() -> float:
+                turn = next(names)
+                work = [[(f"{turn}-task-{number}", number) for number in range(count)]]
 
-            poller = Poller(lambda: work.pop() if work else None, act, loop=loop, until=done)
-            start = time.perf_counter()
-            poller.run()
-            return time.perf_counter() - start
+                def done(so_far: PollerReport) -> bool:
+                    return so_far.succeeded == count
 
-        def by_hand() -> float:
-            turn = next(names)
-            raw.execute("BEGIN")
-            raw.executemany(_INSERT, ((f"{turn}-task-{n}",) for n in range(size.tasks)))
-            raw.execute("COMMIT")
-            start = time.perf_counter()
-            while row := raw.execute(_CLAIM, (turn, time.monotonic())).fetchone():
-                act(row)
-                raw.execute(_FINISH, (row[0], turn))
-            return time.perf_counter() - start
+                poller = Poller(lambda: work.pop() if work else None, act, loop=loop, until=done)
+                start = time.perf_counter()
+                poller.run()
+                return time.perf_counter() - start
 
-        yield from ratios(polled, by_hand)
+            def by_hand() -> float:
+                turn = next(names)
+                raw.execute("BEGIN")
+                raw.executemany(_INSERT, ((f"{turn}-task-{n}",) for n in range(count)))
+                raw.execute("COMMIT")
+                start = time.perf_counter()
+                while row := raw.execute(_CLAIM, (turn, time.monotonic())).fetchone():
+                    act(row)
+                    raw.execute(_FINISH, (row[0], turn))
+                return time.perf_counter() - start
+
+            yield from ratios(polled, by_hand)
+
+    return samples
 
 
 ROWS = (
     Row(
-        "task through one Poller on SQLite",
+        "task through one Poller on SQLite, NORMAL",
         "claim, run, finish by hand",
         Goal(1.5),
-        beside_hand,
+        beside_hand("process", lambda size: size.tasks),
+    ),
+    Row(
+        "task through one Poller on SQLite, FULL",
+        "claim, run, finish by hand",
+        Goal(1.5),
+        beside_hand("machine", lambda size: size.synced),
     ),
 )
