@@ -25,7 +25,6 @@ from haltable.effect_records import (
     EffectAct,
     EffectFault,
     EffectRecord,
-    changed,
     decode_effect,
     encode_effect,
 )
@@ -40,7 +39,7 @@ from haltable.errors import (
     in_words,
 )
 from haltable.payload import as_result
-from haltable.records import Owner
+from haltable.records import Owner, changed
 from haltable.store import AsyncStore, Entry, Store
 
 __all__ = ["Draft", "EffectCall", "OnHeld", "Policy"]

@@ -10,8 +10,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import attrs
-
 from haltable import interventions, ledger
 from haltable._book import Book, Change
 from haltable._fields import RunFields
@@ -19,7 +17,7 @@ from haltable.errors import in_words
 from haltable.ledger import Standing
 from haltable.model import Outcome, Ruling, Status, Trip
 from haltable.recollection import Unstorable
-from haltable.records import RESULT_LIMIT, Apart, LoopRecord
+from haltable.records import RESULT_LIMIT, Apart, LoopRecord, changed
 
 __all__ = ["NAMESPACE", "Recording"]
 
@@ -85,7 +83,7 @@ class Recording(RunFields):
             pausing = record.running is not None and record.running.pausing
             # The store's age, from which the wait is reckoned, begins anew.
             wait = max(0.0, self.rested_at - moment) if pausing else record.wait
-            record = attrs.evolve(record, elapsed=elapsed, wait=wait)
+            record = changed(record, elapsed=elapsed, wait=wait)
             return ledger.held(record, book.owner, lease=lease, pausing=pausing)
 
         return renew
@@ -121,8 +119,8 @@ class Recording(RunFields):
             if record.extension > seen.extension and _is_withdrawn(ruling, record):
                 self.kernel.ruling = _EXTENDED
                 return ledger.released(record)
-            past = attrs.evolve(record.past, result=result, result_lost=lost)
-            return ledger.judged(attrs.evolve(record, past=past), ruling, elapsed=elapsed)
+            past = changed(record.past, result=result, result_lost=lost)
+            return ledger.judged(changed(record, past=past), ruling, elapsed=elapsed)
 
         return judge
 
@@ -216,7 +214,7 @@ class Recording(RunFields):
         limits = self.settings.plan.limits
         if past.limits != limits:
             changes["limits"] = limits
-        return attrs.evolve(record, past=attrs.evolve(past, **changes)) if changes else record
+        return changed(record, past=changed(past, **changes)) if changes else record
 
     # What a look at the record means ----------------------------------------------
 

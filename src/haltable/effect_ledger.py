@@ -24,9 +24,9 @@ from typing import TypeAlias
 
 import attrs
 
-from haltable.effect_records import EffectAct, EffectFault, EffectRecord, changed
+from haltable.effect_records import EffectAct, EffectFault, EffectRecord
 from haltable.effects import EffectState, Semantics
-from haltable.records import Owner
+from haltable.records import Owner, changed
 
 __all__ = [
     "Answer",

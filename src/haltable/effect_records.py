@@ -22,7 +22,6 @@ __all__ = [
     "EffectAct",
     "EffectFault",
     "EffectRecord",
-    "changed",
     "decode_effect",
     "encode_effect",
 ]
@@ -103,18 +102,6 @@ class EffectRecord:
     history: tuple[EffectAct, ...] = ()
     writer: str = ""
     serial: int = 0
-
-
-def changed(record: EffectRecord, **changes: Any) -> EffectRecord:
-    """Returns a record with other fields: `attrs.evolve` in a third of its time.
-
-    Args:
-        record: what to go on from; it has nothing to validate.
-        changes: fields and what they become.
-    """
-    made = object.__new__(EffectRecord)
-    vars(made).update(vars(record), **changes)
-    return made
 
 
 def encode_effect(record: EffectRecord, writer: str, serial: int) -> bytes:

@@ -8,11 +8,9 @@ lease shortened by what has passed of it.
 
 from __future__ import annotations
 
-import attrs
-
 from haltable.ledger import Held, admit, aged
 from haltable.model import Ruling, Status
-from haltable.records import Act, LoopRecord, StopRequest
+from haltable.records import Act, LoopRecord, StopRequest, changed
 
 __all__ = ["extended", "reset", "stop_requested", "stopped_by"]
 
@@ -22,14 +20,12 @@ def stop_requested(record: LoopRecord, act: Act, *, age: float, dead: bool) -> L
 
     A verdict that stands already goes on standing.
     """
-    past = attrs.evolve(record.past, history=(*record.past.history, act))
+    past = changed(record.past, history=(*record.past.history, act))
     if isinstance(admit(record, age=age, dead=dead), Held):
-        past = attrs.evolve(past, stop=StopRequest(act.by, act.why))
-        return attrs.evolve(_kept(record, age), past=past)
+        past = changed(past, stop=StopRequest(act.by, act.why))
+        return changed(_kept(record, age), past=past)
     ruling = record.past.ruling or stopped_by(act.by, act.why)
-    return attrs.evolve(
-        record, running=None, past=attrs.evolve(past, ruling=ruling, stop=None), wait=0.0
-    )
+    return changed(record, running=None, past=changed(past, ruling=ruling, stop=None), wait=0.0)
 
 
 def stopped_by(by: str, why: str) -> Ruling:
@@ -40,7 +36,7 @@ def stopped_by(by: str, why: str) -> Ruling:
 def reset(record: LoopRecord, act: Act, *, age: float) -> LoopRecord:
     """Begins a new epoch: counts, memory and elapsed at zero; claim and history stay."""
     kept = _kept(record, age)
-    past = attrs.evolve(
+    past = changed(
         kept.past,
         ruling=None,
         stop=None,
@@ -61,7 +57,7 @@ def reset(record: LoopRecord, act: Act, *, age: float) -> LoopRecord:
 def extended(record: LoopRecord, act: Act, *, starts: int, age: float) -> LoopRecord:
     """Reopens the same epoch with more starts; the row of failures is cleared."""
     kept = _kept(record, age)
-    past = attrs.evolve(
+    past = changed(
         kept.past,
         ruling=None,
         stop=None,
@@ -69,16 +65,14 @@ def extended(record: LoopRecord, act: Act, *, starts: int, age: float) -> LoopRe
         result=None,
         result_lost=None,
     )
-    return attrs.evolve(
-        kept, extension=kept.extension + starts, row=0, slips=0, wait=0.0, past=past
-    )
+    return changed(kept, extension=kept.extension + starts, row=0, slips=0, wait=0.0, past=past)
 
 
 def _kept(record: LoopRecord, age: float) -> LoopRecord:
     running = record.running
     wait = max(0.0, record.wait - age)
     if running is None:
-        return attrs.evolve(aged(record, min(age, record.wait)), wait=wait)
+        return changed(aged(record, min(age, record.wait)), wait=wait)
     # A lease of zero has lapsed at once, which is what an old claim deserves.
     lease = max(0.0, running.lease - age)
-    return attrs.evolve(record, wait=wait, running=attrs.evolve(running, lease=lease))
+    return changed(record, wait=wait, running=changed(running, lease=lease))

@@ -30,7 +30,7 @@ from typing import TypeAlias
 import attrs
 
 from haltable.model import Outcome, Ruling
-from haltable.records import LoopRecord, Owner, Running
+from haltable.records import LoopRecord, Owner, Running, changed
 
 __all__ = [
     "MINE",
@@ -125,12 +125,12 @@ def admit(record: LoopRecord, *, age: float, dead: bool) -> Admission:
         return Free(aged(record, min(age, record.wait)), wait)
     if running.pausing or running.start != record.starts:
         # Between two iterations, or in one of an epoch that an operator has ended.
-        return Left(attrs.evolve(record, running=None), running.owner, crashed=False, wait=wait)
-    left = attrs.evolve(
+        return Left(changed(record, running=None), running.owner, crashed=False, wait=wait)
+    left = changed(
         settled(record, Outcome.CRASHED, elapsed=record.elapsed),
         running=None,
         wait=0.0,
-        past=attrs.evolve(
+        past=changed(
             record.past,
             error=f"crashed: {running.owner} ended without a word",
             error_start=record.starts,
@@ -239,12 +239,12 @@ def charged(record: LoopRecord, owner: Owner, *, lease: float, elapsed: float) -
 
 def held(record: LoopRecord, owner: Owner, *, lease: float, pausing: bool) -> LoopRecord:
     """Renews the owner's claim; ``pausing`` if it is between two iterations."""
-    return attrs.evolve(record, running=Running(owner, lease, record.starts, pausing))
+    return changed(record, running=Running(owner, lease, record.starts, pausing))
 
 
 def released(record: LoopRecord) -> LoopRecord:
     """Gives the key back."""
-    return attrs.evolve(record, running=None)
+    return changed(record, running=None)
 
 
 def condemned(record: LoopRecord, ruling: Ruling, *, elapsed: float) -> LoopRecord:
@@ -252,15 +252,15 @@ def condemned(record: LoopRecord, ruling: Ruling, *, elapsed: float) -> LoopReco
 
     The claim stays: whoever resets the key must not start beside that body.
     """
-    past = attrs.evolve(record.past, ruling=record.past.ruling or ruling, stop=None)
-    return attrs.evolve(record, elapsed=elapsed, wait=0.0, past=past)
+    past = changed(record.past, ruling=record.past.ruling or ruling, stop=None)
+    return changed(record, elapsed=elapsed, wait=0.0, past=past)
 
 
 def judged(record: LoopRecord, ruling: Ruling, *, elapsed: float) -> LoopRecord:
     """Makes the key terminal and gives it back; the first ruling stands."""
     if record.past.ruling is not None and record.running is None:
         return record
-    return attrs.evolve(condemned(record, ruling, elapsed=elapsed), running=None)
+    return changed(condemned(record, ruling, elapsed=elapsed), running=None)
 
 
 def is_written(record: LoopRecord, *, token: str, serial: int) -> bool:
@@ -275,4 +275,4 @@ def is_written(record: LoopRecord, *, token: str, serial: int) -> bool:
 
 def aged(record: LoopRecord, seconds: float) -> LoopRecord:
     """Adds live seconds in which nobody wrote."""
-    return record if seconds <= 0 else attrs.evolve(record, elapsed=record.elapsed + seconds)
+    return record if seconds <= 0 else changed(record, elapsed=record.elapsed + seconds)

@@ -69,7 +69,8 @@ class Alive:
     def add(self, token, look):
         self._tokens.add(token)
 
-    def remove(self, token):
+    def remove(self, token, *, lingering=False):
+        del lingering  # There is no thread that could stay.
         self._tokens.discard(token)
 
     def tokens(self):

@@ -13,14 +13,13 @@ from haltable.effect_records import (
     EffectAct,
     EffectFault,
     EffectRecord,
-    changed,
     decode_effect,
     encode_effect,
 )
 from haltable.effects import EffectState
 from haltable.encoding import opened, sealed
 from haltable.errors import RecordError
-from haltable.records import Owner
+from haltable.records import Owner, changed
 
 COUNTS = st.integers(0, 10**12)
 SECONDS = st.floats(0, 1e12)
