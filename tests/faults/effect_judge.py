@@ -19,9 +19,10 @@ from haltable import (
     PayloadMismatch,
     SQLiteStore,
 )
-from haltable.effect_records import EffectRecord, changed, decode_effect, encode_effect
+from haltable.effect_records import EffectRecord, decode_effect, encode_effect
 from haltable.effect_view import EffectView
 from haltable.effects import EffectState, Happened, NotHappened, claim
+from haltable.records import changed
 from haltable.stores import Entry
 from tests.faults.effect_lives import DEATHS, PAYLOAD, PREFIX, SCENARIOS, Life, calm_guard
 from tests.faults.effect_points import BEGUN
