@@ -14,6 +14,15 @@ from tests.house.twins import Twins, drifts, world_verbs
 PORTS = world_verbs(ast.parse((PACKAGE / "_ports_async.py").read_text()))
 VERBS = frozenset(f"ports.{name}" for name in PORTS) | {"body", "call.body"}
 
+#: What redis-py's connections and clients have the async store await.
+LINK = frozenset(
+    {
+        *("link.send_command", "link.read_response", "link.disconnect"),
+        *("self._pool.get_connection", "self._pool.release", "self._pool.disconnect"),
+        *("self._client.execute_command", "client.initialize"),
+    }
+)
+
 SYNC = '''
 LIMIT = 3
 
@@ -100,6 +109,28 @@ def test_the_pollers_have_not_drifted():
     names = {"AsyncAir": "Air", "_poll_ports_async": "_poll_ports_sync"}
     given = {"renamed": names, "verbs": AIR}
     found = drifts(Twins(sync.read_text(), awaiting.read_text(), **given))
+
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("sync", "awaiting", "alone"),
+    [
+        ("redis.py", "redis_async.py", {"only_sync": frozenset({"RedisStore.blocks"})}),
+        (
+            "_redis_routes_sync.py",
+            "_redis_routes_async.py",
+            {"only_sync": frozenset(), "only_async": frozenset({"known"})},
+        ),
+    ],
+)
+def test_the_stores_on_redis_have_not_drifted(sync, awaiting, alone):
+    """What one store asks of a server, the other does, in the same order, and awaits it."""
+    ours, theirs = ((PACKAGE / "stores" / name).read_text() for name in (sync, awaiting))
+    # A store says its own name in texts too.
+    theirs = theirs.replace("AsyncRedisStore", "RedisStore")
+    names = {"_redis_routes_async": "_redis_routes_sync"}
+    found = drifts(Twins(ours, theirs, renamed=names, verbs=LINK, **alone))
 
     assert not found, "\n".join(found)
 

@@ -9,6 +9,7 @@ import uuid
 
 import hypothesis.strategies as st
 import pytest
+import redis
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -19,7 +20,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from haltable.stores import Conflict, Entry, MemoryStore, SQLiteStore
+from haltable.stores import Conflict, Durability, Entry, MemoryStore, RedisStore, SQLiteStore
 from tests.stores.strangers.postgres import PostgresStore
 from tests.stores.strangers.valkey import ValkeyStore
 
@@ -178,6 +179,18 @@ def test_valkey_is_a_dictionary(valkey_socket):
             return self.stack.enter_context(contextlib.closing(ValkeyStore(valkey_socket)))
 
     run(OfValkey, 15, 25)
+
+
+def test_redis_is_a_dictionary(valkey_socket):
+    """RedisStore agrees with a dictionary, over as many handles as there are."""
+
+    class OfRedis(AgainstADictionary):
+        def open(self):
+            client = redis.Redis(unix_socket_path=valkey_socket)
+            store = RedisStore(client, durability=Durability.NOTHING)
+            return self.stack.enter_context(store)
+
+    run(OfRedis, 15, 25)
 
 
 def test_postgres_is_a_dictionary(postgres_url):

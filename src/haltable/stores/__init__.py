@@ -19,26 +19,32 @@ if TYPE_CHECKING:
         Store as Store,
     )
     from haltable.stores.memory import MemoryStore as MemoryStore
+    from haltable.stores.redis import RedisStore as RedisStore
+    from haltable.stores.redis_async import AsyncRedisStore as AsyncRedisStore
     from haltable.stores.sqlite import SQLiteStore as SQLiteStore
     from haltable.stores.sqlite_transaction import SQLiteTransaction as SQLiteTransaction
 
 __all__ = [
+    "AsyncRedisStore",
     "AsyncStore",
     "Conflict",
     "Durability",
     "Entry",
     "MemoryStore",
+    "RedisStore",
     "SQLiteStore",
     "SQLiteTransaction",
     "Store",
 ]
 
 _HOMES = {
+    "AsyncRedisStore": "haltable.stores.redis_async",
     "AsyncStore": "haltable.store",
     "Conflict": "haltable.store",
     "Durability": "haltable.store",
     "Entry": "haltable.store",
     "MemoryStore": "haltable.stores.memory",
+    "RedisStore": "haltable.stores.redis",
     "SQLiteStore": "haltable.stores.sqlite",
     "SQLiteTransaction": "haltable.stores.sqlite_transaction",
     "Store": "haltable.store",

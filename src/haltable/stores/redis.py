@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: MIT
+"""The store on Redis or Valkey, for synchronous drivers.
+
+It knows keys, bytes and versions.  What a record looks like there is in
+``_redis_script``, how a command gets there in ``_redis_routes_sync``.  Its twin
+is ``redis_async``.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from haltable.errors import StoreError
+from haltable.store import Conflict, Durability, Entry
+from haltable.stores._redis_faults import UNKNOWN_SCRIPT, ResponseError
+from haltable.stores._redis_routes_sync import route_of
+from haltable.stores._redis_script import (
+    ABOUT,
+    PAGE,
+    RECORD,
+    Script,
+    entry_of,
+    key_of,
+    name_of,
+    pattern_of,
+)
+from haltable.stores._redis_server import (
+    check_arguments,
+    durability_of,
+    is_weak,
+    read_about,
+    read_settings,
+    refusal_of,
+    weakness,
+)
+
+if TYPE_CHECKING:
+    from redis import Redis
+    from redis.cluster import RedisCluster
+
+__all__ = ["RedisStore"]
+
+
+class RedisStore:
+    """Keeps records in Redis or Valkey, for the processes of many machines.
+
+    One script a call; ages and versions follow the server's clock.  The store
+    opens connections of its own, made as the client's are: they never repeat a
+    command, they wait for an answer as long as the client's ``socket_timeout``
+    says (5 seconds if it says nothing), and what the client decodes or retries
+    otherwise stays its own business.  A cluster's client is used itself.
+
+    Making a store asks nothing of the server.  The first call does, and whenever
+    a connection was lost: a replica is refused, and so is a ``maxmemory-policy``
+    that forgets records.  A server that keeps no append-only file is warned of.
+
+    Threads may share a store.  A process that is forked needs one of its own.
+
+    Args:
+        client: a ``redis.Redis`` (from a Sentinel too) or a ``redis.RedisCluster``.
+        prefix: begins the name of each record in Redis; no store's prefix may begin
+            with that of another on the same database.
+        durability: what a write survives, if you know better than the server's
+            settings tell, as for a managed Redis; nothing is warned of then.
+
+    Raises:
+        ConfigurationError: an argument cannot be right.
+
+    Example:
+        >>> import redis
+        >>> store = RedisStore(redis.Redis(host="10.0.0.7"))
+        >>> store
+        <RedisStore: at 10.0.0.7:6379, 'haltable:'>
+        >>> store.close()
+    """
+
+    #: A call waits for the network.
+    blocks = True
+
+    __slots__ = ("_asked", "_closed", "_durability", "_prefix", "_route", "_stated", "_warned")
+
+    def __init__(
+        self,
+        client: Redis | RedisCluster,
+        *,
+        prefix: str = "haltable:",
+        durability: Durability | None = None,
+    ) -> None:
+        check_arguments(prefix, durability)
+        self._route = route_of(client)
+        self._prefix = prefix
+        self._stated = durability
+        self._durability = Durability.NOTHING if durability is None else durability
+        self._asked = self._closed = self._warned = False
+
+    def __repr__(self) -> str:
+        return f"<RedisStore: {self._route.place}, {self._prefix!r}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def durability(self) -> Durability:
+        """What an acknowledged write survives: stated, or read from the server's settings.
+
+        Until the server was asked, by `check` or by the first call, it is
+        ``NOTHING``, unless it was stated.
+        """
+        return self._durability
+
+    def close(self) -> None:
+        """Closes the store's own connections; every later call raises.  The client stays open."""
+        self._closed, self._asked = True, False
+        self._route.close()
+
+    def check(self) -> Durability:
+        """Asks the server whether it can hold records, and returns what a write survives.
+
+        With ``appendonly`` it is ``PROCESS``, with ``appendfsync always`` too
+        ``MACHINE``, else ``NOTHING``.  Replication does not count: it does not wait.
+
+        Raises:
+            StoreError: it cannot be reached, is a replica, or would forget records.
+        """
+        if self._closed:
+            raise StoreError(f"{self!r} is closed", outcome="refused")
+        found = list(Durability) if self._stated is None else [self._stated]
+        for node in self._route.nodes():
+            about = read_about(self._run(node, ABOUT, 0))
+            refusal = refusal_of(about)
+            if refusal is not None:
+                raise StoreError(f"Redis {self._route.place} {refusal}", outcome="refused")
+            if self._stated is None:
+                found.append(durability_of(about, self._settings(node)))
+        self._durability = min(found)
+        self._asked = True
+        if is_weak(self._durability) and self._stated is None and not self._warned:
+            self._warned = True
+            warnings.warn(weakness(self._route.place), RuntimeWarning, stacklevel=2)
+        return self._durability
+
+    def read(self, key: str) -> Entry | None:
+        """Returns the key's entry, None if it is absent.
+
+        Raises:
+            StoreError: the server cannot be asked.
+        """
+        return entry_of(self._record(key, "read")[1:])
+
+    def write(self, key: str, value: bytes, *, expected: int) -> Entry | Conflict:
+        """Replaces the value if the key is at version ``expected``; 0 means absent.
+
+        Args:
+            key: any text.
+            value: the bytes to keep.
+            expected: the version that the key must be at.
+
+        Returns:
+            The new `Entry`, or the `Conflict` with what is there.
+
+        Raises:
+            StoreError: the write was refused, or its outcome is unknown, as its
+                ``outcome`` says.
+        """
+        done, *found = self._record(key, "write", expected, value)
+        return Entry(value, found[0]) if done else Conflict(entry_of(found))
+
+    def scan(self, prefix: str) -> Iterator[tuple[str, Entry]]:
+        """Yields the entries whose keys start with the prefix, in any order.
+
+        The server looks through all names of its database: one that holds much
+        else makes it slow.
+
+        Raises:
+            StoreError: the server cannot be asked.
+        """
+        self._ready()
+        pattern = pattern_of(self._prefix, prefix)
+        # A name may be found more than once, on a server and on another that it moves to.
+        seen: set[bytes] = set()
+        for node in self._route.nodes():
+            cursor = b"0"
+            while True:
+                cursor, page = self._run(node, PAGE, 0, cursor, pattern)
+                for name, *held in page:
+                    entry = None if name in seen else entry_of(held)
+                    if entry is not None:
+                        seen.add(name)
+                        yield key_of(self._prefix, name), entry
+                if cursor == b"0":
+                    break
+
+    def delete(self, key: str, *, expected: int) -> bool:
+        """Removes the key if it is at version ``expected``; returns whether it did.
+
+        Its version stays, so that no later one repeats it.
+
+        Raises:
+            StoreError: the removal was refused, or its outcome is unknown, as its
+                ``outcome`` says.
+        """
+        return bool(self._record(key, "delete", expected)[0])
+
+    def _record(self, key: str, act: str, *words: object) -> list[Any]:
+        self._ready()
+        name = name_of(self._prefix, key)
+        node = self._route.node_of(name)
+        reply: list[Any] = self._run(node, RECORD, 1, name, act, *words)
+        return reply
+
+    def _ready(self) -> None:
+        if not self._asked:
+            self.check()
+
+    def _run(self, node: Any, script: Script, *words: object) -> Any:
+        try:
+            reply = self._route.ask(node, "EVALSHA", script.digest, *words)
+            if reply is UNKNOWN_SCRIPT:
+                reply = self._route.ask(node, "EVAL", script.text, *words)
+        except StoreError:
+            # Whoever answers next may be another server, or one that has forgotten all.
+            self._asked = False
+            raise
+        return reply
+
+    def _settings(self, node: Any) -> dict[str, str]:
+        try:
+            return read_settings(self._route.ask(node, "CONFIG", "GET", "*append*"))
+        except StoreError as error:
+            # Many hosts of servers let nobody ask.
+            if isinstance(error.__cause__, ResponseError):
+                return {}
+            raise
