@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import re
 
 import pytest
 
@@ -210,3 +211,25 @@ def test_a_call_of_the_file_itself_is_awaited():
     found = drifts(Twins("def f(): pass\ndef g(): f()", "async def f(): pass\nasync def g(): f()"))
 
     assert found == ["line 2: f() is not awaited"]
+
+
+#: What the stores on PostgreSQL, and their driver, have the async ones await.
+OF_POSTGRES = frozenset({"cursor.execute", "cursor.fetchall", "settled"})
+
+
+@pytest.mark.parametrize(
+    ("room", "only_async"),
+    [("postgres", {"PostgresStore.event_loops"}), ("_postgres_source", set())],
+)
+def test_the_stores_on_postgres_have_not_drifted(room, only_async):
+    """What one store asks of a server, the other does, in the same order, and awaits it."""
+    ours, theirs = (
+        (PACKAGE / "stores" / f"{name}.py").read_text() for name in (room, f"{room}_async")
+    )
+    # What has two kinds is called so in the driver, in Python and here; a store says its own name.
+    theirs = re.sub(r"Async(?=Connection|Cursor|ExitStack|Postgres|Source|ContextM)", "", theirs)
+    names = {"enter_async_context": "enter_context"}
+    alone = {"only_async": frozenset(only_async)}
+    found = drifts(Twins(ours, theirs, renamed=names, verbs=OF_POSTGRES, **alone))
+
+    assert not found, "\n".join(found)

@@ -19,18 +19,22 @@ if TYPE_CHECKING:
         Store as Store,
     )
     from haltable.stores.memory import MemoryStore as MemoryStore
+    from haltable.stores.postgres import PostgresStore as PostgresStore
+    from haltable.stores.postgres_async import AsyncPostgresStore as AsyncPostgresStore
     from haltable.stores.redis import RedisStore as RedisStore
     from haltable.stores.redis_async import AsyncRedisStore as AsyncRedisStore
     from haltable.stores.sqlite import SQLiteStore as SQLiteStore
     from haltable.stores.sqlite_transaction import SQLiteTransaction as SQLiteTransaction
 
 __all__ = [
+    "AsyncPostgresStore",
     "AsyncRedisStore",
     "AsyncStore",
     "Conflict",
     "Durability",
     "Entry",
     "MemoryStore",
+    "PostgresStore",
     "RedisStore",
     "SQLiteStore",
     "SQLiteTransaction",
@@ -38,12 +42,14 @@ __all__ = [
 ]
 
 _HOMES = {
+    "AsyncPostgresStore": "haltable.stores.postgres_async",
     "AsyncRedisStore": "haltable.stores.redis_async",
     "AsyncStore": "haltable.store",
     "Conflict": "haltable.store",
     "Durability": "haltable.store",
     "Entry": "haltable.store",
     "MemoryStore": "haltable.stores.memory",
+    "PostgresStore": "haltable.stores.postgres",
     "RedisStore": "haltable.stores.redis",
     "SQLiteStore": "haltable.stores.sqlite",
     "SQLiteTransaction": "haltable.stores.sqlite_transaction",

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: MIT
+"""Where a PostgreSQL store has its connections from: the host's connection, pool or factory.
+
+It hands each out in autocommit and in no transaction, and takes none back that
+is broken.  It knows no statement.  Its twin is ``_postgres_source_async``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from threading import Semaphore
+from typing import Any
+
+from haltable.errors import ConfigurationError
+from haltable.stores._postgres_faults import refusal
+from haltable.stores._postgres_place import (
+    IDLE,
+    ThreadLock as Lock,
+    driver,
+    is_quiet,
+    leave,
+    sync_place as place,
+    sync_settled as settled,
+)
+
+__all__ = ["Source"]
+
+#: How many connections of a factory are open at a time.
+_MOST = 8
+
+
+class Source:
+    """Lends connections for one statement each.
+
+    Args:
+        given: the host's connection, pool or factory.
+        table: the table, as it is quoted, for what is said about it.
+
+    Raises:
+        ConfigurationError: it is none of these.
+    """
+
+    __slots__ = ("_closed", "_given", "_kept", "_open", "_table")
+
+    def __init__(self, given: Any, table: str) -> None:
+        self._given, self._table, self._closed = given, table, False
+        self._kept: _Kept | None = None
+        kind = driver().Connection
+        self._open: Callable[[], AbstractContextManager[Any]]
+        if isinstance(given, kind):
+            if not given.autocommit:
+                raise ConfigurationError(
+                    f"{given!r}: a store writes at once, so open it with autocommit=True; "
+                    "for records in a transaction of yours there is PostgresTransaction"
+                )
+            self._kept = _Kept([given])
+            self._open = self._lent
+        elif callable(getattr(given, "connection", None)):
+            self._open = self._pooled
+        elif callable(given):
+            self._open = self._made
+        else:
+            raise ConfigurationError(
+                f"{given!r}: give a psycopg.{kind.__name__} in autocommit, a pool of them, "
+                f"or a function that opens one: lambda: psycopg.{kind.__name__}.connect(...)"
+            )
+
+    @contextmanager
+    def connection(self, act: str) -> Generator[Any]:
+        """Lends a connection.
+
+        Args:
+            act: what it is for, as ``"read 'key'"``.
+
+        Raises:
+            StoreError: there is none; nothing was sent.
+        """
+        with ExitStack() as stack:
+            if self._closed:
+                raise refusal(self._table, "cannot be reached: the store is closed", act)
+            try:
+                connection = stack.enter_context(self._open())
+            except Exception as error:
+                raise refusal(self._table, "cannot be reached", act, error) from error
+            if connection.closed:
+                raise refusal(self._table, "cannot be reached: the connection is closed", act)
+            if connection.pgconn.transaction_status != IDLE or not connection.autocommit:
+                raise refusal(
+                    self._table,
+                    "is not used: the connection that was given stands in a transaction, or in the "
+                    "middle of a statement; PostgresTransaction is for records in yours",
+                    act,
+                )
+            yield connection
+
+    def close(self) -> None:
+        """Closes what the factory opened, and nothing of the host's."""
+        self._closed = True
+        if self._kept is not None and self._open == self._made:
+            leave(self._kept.place, self._kept.idle)
+            self._kept.idle.clear()
+
+    @contextmanager
+    def _lent(self) -> Generator[Any]:
+        kept = self._kept
+        if kept is None or kept.place[0] != place()[0]:
+            raise RuntimeError("the connection was opened before this process was forked")
+        with kept.lock:
+            yield self._given
+
+    @contextmanager
+    def _pooled(self) -> Generator[Any]:
+        with self._given.connection() as connection:
+            if connection.autocommit:
+                yield connection
+                return
+            connection.set_autocommit(True)  # Costs no round trip.
+            try:
+                yield connection
+            finally:
+                if connection.pgconn.transaction_status == IDLE:
+                    connection.set_autocommit(False)
+
+    @contextmanager
+    def _made(self) -> Generator[Any]:
+        kept = self._kept
+        if kept is None or kept.place != place():
+            if kept is not None:
+                leave(kept.place, kept.idle)
+            kept = self._kept = _Kept([])
+        with kept.turns:
+            connection = kept.taken()
+            if connection is None:
+                connection = settled(self._given())
+            try:
+                if not connection.autocommit:
+                    connection.set_autocommit(True)
+                yield connection
+            finally:
+                if is_quiet(connection) and not self._closed:
+                    kept.idle.append(connection)
+                else:
+                    connection.close()
+
+
+class _Kept:
+    """What is open at one place."""
+
+    __slots__ = ("idle", "lock", "place", "turns")
+
+    def __init__(self, idle: list[Any]) -> None:
+        self.place = place()
+        self.idle = idle
+        self.lock = Lock()
+        self.turns = Semaphore(_MOST)
+
+    def taken(self) -> Any:
+        """Returns a connection that is as it was left; None if there is none."""
+        while self.idle:
+            try:
+                connection = self.idle.pop()
+            except IndexError:  # Another thread was faster.
+                return None
+            if is_quiet(connection):
+                return connection
+            connection.close()
+        return None

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: MIT
+"""The stores on PostgreSQL pass the suite that a host's own store must pass.
+
+Over each kind of source: a connection, a pool, a factory, and a new connection
+for every call, as behind a pooler where each statement has another backend.
+"""
+
+from __future__ import annotations
+
+import uuid
+from functools import partial
+
+import anyio
+import psycopg
+import pytest
+from psycopg_pool import AsyncConnectionPool, ConnectionPool
+
+from haltable import StoreError
+from haltable.stores import AsyncPostgresStore, PostgresStore
+from haltable.testing.store_contract import StoreContract
+
+
+class PostgresContract(StoreContract):
+    @pytest.fixture(autouse=True)
+    def _server(self, postgres_url):
+        self.url = postgres_url
+        with PostgresStore(self.connect) as store:
+            store.create_schema()
+
+    def connect(self):
+        return psycopg.connect(self.url, autocommit=True)
+
+    def another_handle(self, store):
+        return self.make_store()
+
+
+class TestOverAFactory(PostgresContract):
+    def make_store(self):
+        return PostgresStore(self.connect)
+
+    def close_store(self, store):
+        store.close()
+
+
+class TestOverAFactoryThatIsNotInAutocommit(TestOverAFactory):
+    def connect(self):
+        return psycopg.connect(self.url)
+
+
+class TestOverAConnection(PostgresContract):
+    def make_store(self):
+        return PostgresStore(self.connect())
+
+    def close_store(self, store):
+        store._source._given.close()
+
+
+class TestOverAPool(PostgresContract):
+    autocommit = True
+
+    def make_store(self):
+        values = {"autocommit": self.autocommit}
+        return PostgresStore(
+            ConnectionPool(self.url, kwargs=values, min_size=1, max_size=3, open=True)
+        )
+
+    def close_store(self, store):
+        store._source._given.close()
+
+
+class TestOverAPoolThatIsNotInAutocommit(TestOverAPool):
+    autocommit = False
+
+
+class AsyncPostgresContract(PostgresContract):
+    backends = ("asyncio",)
+
+    async def aconnect(self):
+        return await psycopg.AsyncConnection.connect(self.url, autocommit=True)
+
+
+class TestAsyncOverAFactory(AsyncPostgresContract):
+    async def make_store(self):
+        return AsyncPostgresStore(self.aconnect)
+
+    async def close_store(self, store):
+        await store.close()
+
+
+class TestAsyncOverAConnection(AsyncPostgresContract):
+    async def make_store(self):
+        return AsyncPostgresStore(await self.aconnect())
+
+    def test_a_call_that_is_cut_off(self):
+        """A cancelled call takes the connection with it, and every later call says so."""
+        anyio.run(self.cut_off)
+
+    async def cut_off(self):
+        store = await self.make_store()
+        key = uuid.uuid4().hex
+        written = await store.write(key, b"first", expected=0)
+        with anyio.move_on_after(0.2) as scope:
+            await store._run("wait", b"SELECT pg_sleep(60)")
+        with pytest.raises(StoreError) as caught:
+            await store.write(key, b"second", expected=written.version)
+
+        assert scope.cancelled_caught
+        assert caught.value.outcome == "refused"
+        assert "the connection is closed" in str(caught.value)
+        with PostgresStore(self.connect) as other:
+            assert other.read(key).value == b"first"
+
+    async def close_store(self, store):
+        await store._source._given.close()
+
+
+class TestAsyncOverAPool(AsyncPostgresContract):
+    async def make_store(self):
+        opened = partial(AsyncConnectionPool, self.url, open=False, min_size=1, max_size=3)
+        pool = opened(kwargs={"autocommit": True})
+        await pool.open()
+        return AsyncPostgresStore(pool)
+
+    async def close_store(self, store):
+        await store._source._given.close()
