@@ -219,7 +219,11 @@ OF_POSTGRES = frozenset({"cursor.execute", "cursor.fetchall", "settled"})
 
 @pytest.mark.parametrize(
     ("room", "only_async"),
-    [("postgres", {"PostgresStore.event_loops"}), ("_postgres_source", set())],
+    [
+        ("postgres", {"PostgresStore.event_loops"}),
+        ("postgres_transaction", {"PostgresTransaction.event_loops"}),
+        ("_postgres_source", set()),
+    ],
 )
 def test_the_stores_on_postgres_have_not_drifted(room, only_async):
     """What one store asks of a server, the other does, in the same order, and awaits it."""

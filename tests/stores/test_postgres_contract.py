@@ -16,7 +16,12 @@ import pytest
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from haltable import StoreError
-from haltable.stores import AsyncPostgresStore, PostgresStore
+from haltable.stores import (
+    AsyncPostgresStore,
+    AsyncPostgresTransaction,
+    PostgresStore,
+    PostgresTransaction,
+)
 from haltable.testing.store_contract import StoreContract
 
 
@@ -123,3 +128,44 @@ class TestAsyncOverAPool(AsyncPostgresContract):
 
     async def close_store(self, store):
         await store._source._given.close()
+
+
+class TestInATransaction(PostgresContract):
+    def make_store(self):
+        connection = self.connect()
+        connection.execute("BEGIN")
+        return PostgresTransaction(connection)
+
+    def close_store(self, store):
+        store._connection.close()
+
+    def another_handle(self, store):
+        return PostgresTransaction(store._connection)
+
+
+class TestAsyncInATransaction(AsyncPostgresContract):
+    async def make_store(self):
+        connection = await psycopg.AsyncConnection.connect(self.url)
+        return AsyncPostgresTransaction(connection)
+
+    async def close_store(self, store):
+        await store._connection.close()
+
+    def another_handle(self, store):
+        return AsyncPostgresTransaction(store._connection)
+
+    def test_a_call_that_is_cut_off(self):
+        """A cancelled call takes the connection and the transaction with it, and says so."""
+        anyio.run(self.cut_off)
+
+    async def cut_off(self):
+        store = await self.make_store()
+        written = await store.write(uuid.uuid4().hex, b"first", expected=0)
+        with anyio.move_on_after(0.2) as scope:
+            await store._run("wait", b"SELECT pg_sleep(60)")
+        with pytest.raises(StoreError) as caught:
+            await store.write("key", b"second", expected=written.version)
+
+        assert scope.cancelled_caught
+        assert caught.value.outcome == "refused"
+        assert "the connection is closed" in str(caught.value)

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from haltable.stores.memory import MemoryStore as MemoryStore
     from haltable.stores.postgres import PostgresStore as PostgresStore
     from haltable.stores.postgres_async import AsyncPostgresStore as AsyncPostgresStore
+    from haltable.stores.postgres_transaction import PostgresTransaction as PostgresTransaction
+    from haltable.stores.postgres_transaction_async import (
+        AsyncPostgresTransaction as AsyncPostgresTransaction,
+    )
     from haltable.stores.redis import RedisStore as RedisStore
     from haltable.stores.redis_async import AsyncRedisStore as AsyncRedisStore
     from haltable.stores.sqlite import SQLiteStore as SQLiteStore
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncPostgresStore",
+    "AsyncPostgresTransaction",
     "AsyncRedisStore",
     "AsyncStore",
     "Conflict",
@@ -35,6 +40,7 @@ __all__ = [
     "Entry",
     "MemoryStore",
     "PostgresStore",
+    "PostgresTransaction",
     "RedisStore",
     "SQLiteStore",
     "SQLiteTransaction",
@@ -43,6 +49,7 @@ __all__ = [
 
 _HOMES = {
     "AsyncPostgresStore": "haltable.stores.postgres_async",
+    "AsyncPostgresTransaction": "haltable.stores.postgres_transaction_async",
     "AsyncRedisStore": "haltable.stores.redis_async",
     "AsyncStore": "haltable.store",
     "Conflict": "haltable.store",
@@ -50,6 +57,7 @@ _HOMES = {
     "Entry": "haltable.store",
     "MemoryStore": "haltable.stores.memory",
     "PostgresStore": "haltable.stores.postgres",
+    "PostgresTransaction": "haltable.stores.postgres_transaction",
     "RedisStore": "haltable.stores.redis",
     "SQLiteStore": "haltable.stores.sqlite",
     "SQLiteTransaction": "haltable.stores.sqlite_transaction",
