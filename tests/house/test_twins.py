@@ -220,8 +220,8 @@ OF_POSTGRES = frozenset({"cursor.execute", "cursor.fetchall", "settled"})
 @pytest.mark.parametrize(
     ("room", "only_async"),
     [
-        ("postgres", {"PostgresStore.event_loops"}),
-        ("postgres_transaction", {"PostgresTransaction.event_loops"}),
+        ("postgres", {"PostgresStore.event_loop"}),
+        ("postgres_transaction", {"PostgresTransaction.event_loop"}),
         ("_postgres_source", set()),
     ],
 )

@@ -68,8 +68,8 @@ class AsyncPostgresStore:
         <AsyncPostgresStore: table "haltable">
     """
 
-    #: What its driver can wait on.
-    event_loops = ("asyncio",)
+    #: The one that its driver works on.
+    event_loop = "asyncio"
     #: A call waits for the network.
     blocks = True
 

@@ -58,8 +58,8 @@ class AsyncPostgresTransaction:
         haltable.errors.ConfigurationError: 'dbname=shop': give an open psycopg.AsyncConnection
     """
 
-    #: What its driver can wait on.
-    event_loops = ("asyncio",)
+    #: The one that its driver works on.
+    event_loop = "asyncio"
     #: It lies in the host's own transaction, and serves only guards that say so too.
     transactional = True
     #: A call waits for the network, and may wait for another transaction's end.
