@@ -156,3 +156,5 @@ class RunFields:
     unknown_effects: tuple[str, ...] = ()
     retry_after: float | None = None
     stored_result: LoopRecord | None = None
+    #: Whether the key had ended before, so that nothing was run.
+    refused: bool = False

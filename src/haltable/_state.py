@@ -248,7 +248,7 @@ class RunState(Watched):
     def refuse(self, ruling: Ruling) -> None:
         """Ends a run that may not start, with what is stored as its report."""
         kernel, record = self.kernel, self.keyed_book().record
-        kernel.ruling = ruling
+        kernel.ruling, self.refused = ruling, True
         kernel.counts, kernel.starts = record, record.starts
         kernel.origin = self.now() - record.elapsed
         if ruling.status is Status.SUCCEEDED:
@@ -303,6 +303,7 @@ class RunState(Watched):
                     kernel.counts.failures,
                     kernel.elapsed(self.now()),
                     durable,
+                    self.refused,
                 )
             )
 

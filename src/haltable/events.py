@@ -105,6 +105,7 @@ class RunEnded:
         failures: of the key in this epoch.
         elapsed: seconds for which the loop was alive.
         durable: whether the verdict is stored.
+        refused: whether that was told before: the key had ended, and nothing was run.
     """
 
     loop: str
@@ -113,6 +114,7 @@ class RunEnded:
     failures: int
     elapsed: float
     durable: bool
+    refused: bool = False
 
 
 Event: TypeAlias = (

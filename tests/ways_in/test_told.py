@@ -215,6 +215,16 @@ def test_a_trip_that_is_raised_is_one_warning_too(caplog):
     assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
 
 
+def test_a_key_that_had_ended_is_no_second_warning(caplog):
+    """A daemon that is handed a dead task in each round does not fill the log."""
+    caplog.set_level(logging.INFO, "haltable")
+    loop = Loop(IterationCap(1), key="mine", store=MemoryStore())
+    loop.run(fail)
+    loop.run(fail)
+
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+
 def test_success_is_no_warning(caplog):
     """A loop that did what it should is quiet."""
     Loop(IterationCap(2), ExitCondition(success=returned), sinks=[lambda event: None]).run(len, "")

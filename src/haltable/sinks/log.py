@@ -2,7 +2,7 @@
 """The log: every event as a line of the standard library's logging.
 
 It is always on and costs nothing below its level: ends without success are
-warnings, everything else is debug or info.  The logger is called ``haltable``.
+warnings, once; everything else is debug or info.  The logger is called ``haltable``.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def log_event(event: Event) -> None:
     if isinstance(event, (BreakerWarned, VerdictFell)):
         level = logging.WARNING
     elif isinstance(event, RunEnded):
-        quiet = event.ruling.status in (Status.SUCCEEDED, Status.OPEN)
+        # Who asks for an ended key again and again, as a poller may, was warned once.
+        quiet = event.refused or event.ruling.status in (Status.SUCCEEDED, Status.OPEN)
         level = logging.INFO if quiet and event.ruling.breaker != "store" else logging.WARNING
     logger = _logger()
     if not logger.isEnabledFor(level):
