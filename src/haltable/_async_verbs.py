@@ -42,6 +42,7 @@ class AsyncVerbs(Handle):
                 await driver.drive(self, call.body, takes=call.takes)
         finally:
             here.reset(token)
+            call.close()
 
     async def acarry_once(self, call: Call) -> None:
         """Runs one iteration with an async body and gives the key back."""
@@ -56,6 +57,7 @@ class AsyncVerbs(Handle):
             await run_watched(self, lambda: driver.single(self, call.body, takes=call.takes))
         finally:
             here.reset(token)
+            call.close()
 
     def __aiter__(self) -> AsyncIterator[Iteration]:
         """Iterates until the loop succeeds; any other end is raised.

@@ -28,19 +28,31 @@ _NAME = "iteration"
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
+def _nothing() -> None:
+    """What has to be done after the last iteration of most bodies."""
+
+
 class Call:
     """A body with all of its arguments but the iteration.
 
     Attributes:
         body: what is called, with the iteration or with nothing.
         takes: whether it takes the iteration.
+        close: is called after the last iteration of a run.
     """
 
-    __slots__ = ("body", "takes")
+    __slots__ = ("body", "close", "takes")
 
-    def __init__(self, body: Callable[..., Any], *, takes: bool) -> None:
+    def __init__(
+        self,
+        body: Callable[..., Any],
+        *,
+        takes: bool,
+        close: Callable[[], object] = _nothing,
+    ) -> None:
         self.body = body
         self.takes = takes
+        self.close = close
 
     @classmethod
     def of(
@@ -83,7 +95,8 @@ class Call:
         if not isinstance(body, Body) or self.body not in {body, body.acall}:
             return self
         kept = body.kept_from(files)
-        return Call(kept if self.body is body else kept.acall, takes=True)
+        held = kept if self.body is body else kept.acall
+        return Call(held, takes=True, close=kept.close)
 
 
 def _check(body: Callable[..., Any], *, awaited: bool) -> None:

@@ -73,7 +73,7 @@ class Handle(RunState):
         def guarded(iteration: Iteration) -> Any:
             return iteration.once(name(iteration), body, *((iteration,) if given else ()))
 
-        return Call(guarded, takes=True)
+        return Call(guarded, takes=True, close=call.close)
 
     def guarded_async(self, call: Call) -> Call:
         """Returns an async body likewise."""
@@ -87,7 +87,7 @@ class Handle(RunState):
         async def guarded(iteration: Iteration) -> Any:
             return await iteration.aonce(name(iteration), body, *((iteration,) if given else ()))
 
-        return Call(guarded, takes=True)
+        return Call(guarded, takes=True, close=call.close)
 
     def _files(self) -> tuple[str, ...]:
         settings = self.settings

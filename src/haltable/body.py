@@ -35,7 +35,8 @@ class Body(abc.ABC):
     def kept_from(self, files: Sequence[str]) -> Body:
         """Returns the body for a loop whose store keeps these files; by default the same.
 
-        It is asked once, before the first iteration of a run.
+        It is asked once, before the first iteration of a run; `close` is called
+        on what it returns, after the last.
 
         Args:
             files: what a body that can be confined is to be kept from.
@@ -45,3 +46,10 @@ class Body(abc.ABC):
         """
         del files
         return self
+
+    def close(self) -> None:
+        """Gives back what it held for its run, if anything; by default nothing.
+
+        It is called once by each run that the body was for, however that ended,
+        by sync and by async drivers: it takes no longer than a moment.
+        """

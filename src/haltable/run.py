@@ -88,6 +88,7 @@ class Run(AsyncVerbs):
             driver.drive(self, call.body, takes=call.takes)
         finally:
             here.reset(token)
+            call.close()
 
     def carry_once(self, call: Call) -> None:
         """Runs one iteration and gives the key back."""
@@ -99,6 +100,7 @@ class Run(AsyncVerbs):
             driver.single(self, call.body, takes=call.takes)
         finally:
             here.reset(token)
+            call.close()
 
     # A `for` --------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from haltable.bodies import _kept, isolated
+from haltable.bodies import _keeper_process, isolated
 from haltable.bodies._task import Task
 from haltable.testing import iteration
 from tests.bodies import measuring
@@ -17,14 +17,10 @@ from tests.bodies.tether import Tether
 def measured(monkeypatch):
     """Has the processes of bodies measured too, if somebody measures."""
     if measuring.names():
-        told = Task.instructions
-        monkeypatch.setattr(_kept, "LAUNCH", measuring.LAUNCH)
+        told = Task.told
+        monkeypatch.setattr(_keeper_process, "LAUNCH", measuring.LAUNCH)
         monkeypatch.setattr(isolated, "_KEPT", (*isolated._KEPT, *measuring.names()))
-        monkeypatch.setattr(
-            Task,
-            "instructions",
-            lambda task, **named: measuring.with_folder_told(told(task, **named)),
-        )
+        monkeypatch.setattr(Task, "told", lambda task: measuring.with_folder_told(told(task)))
 
 
 def _by_a_thread(command, **numbers):

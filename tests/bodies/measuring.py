@@ -7,13 +7,14 @@ its measurements anywhere.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import coverage
+
+from haltable.bodies._task import Told
 
 __all__ = ["CONFINE", "LAUNCH", "folder", "names", "with_folder", "with_folder_told"]
 
@@ -41,9 +42,7 @@ def with_folder(order: Mapping[str, Any]) -> dict[str, Any]:
     return {**order, "writable": [*order["writable"], *([] if place is None else [place])]}
 
 
-def with_folder_told(instructions: bytes) -> bytes:
+def with_folder_told(told: Told) -> Told:
     """Returns the same of what a keeper is told."""
-    given = json.loads(instructions)
-    if given["confine"] is not None:
-        given["confine"] = with_folder(given["confine"])
-    return json.dumps(given).encode()
+    *rest, order = told
+    return (*rest, None if order is None else with_folder(order))

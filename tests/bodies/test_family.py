@@ -15,7 +15,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from haltable.bodies import Command, CommandFailed, _child_sync, _kept
+from haltable.bodies import Command, CommandFailed, _child_sync, _keeper_process
 from haltable.bodies._ear import Ear
 from haltable.bodies._task import Task
 from haltable.errors import ConfigurationError, HaltableError
@@ -31,7 +31,7 @@ ESCAPE = (
 DOUBLE = f"({ESCAPE}) & "
 AGES = 1000
 #: As users have it; see the fixture that measures.
-LAUNCH = _kept.LAUNCH
+LAUNCH = _keeper_process.LAUNCH
 
 
 def command(tether: Tether, script: str, **options) -> Command:
@@ -239,8 +239,8 @@ def test_where_there_is_no_interpreter_nothing_runs(run, monkeypatch):
 def test_where_there_is_no_reaper_the_group_is_ended(run, tether, monkeypatch):
     """Without sub-reapers the command and its group are ended, as a group can be."""
     stub = "_keeper._becomes_reaper = lambda: False; _keeper.main()"
-    launch = [word.replace("_keeper.main()", stub) for word in _kept.LAUNCH]
-    monkeypatch.setattr(_kept, "LAUNCH", tuple(launch))
+    launch = [word.replace("_keeper.main()", stub) for word in _keeper_process.LAUNCH]
+    monkeypatch.setattr(_keeper_process, "LAUNCH", tuple(launch))
     completed = run(command(tether, "sleep 1000 & echo on; trap '' TERM", grace=0.1))
     with pytest.raises(CommandFailed):
         run(Command(["./nothing"]))

@@ -12,7 +12,14 @@ import threading
 
 import pytest
 
-from haltable.bodies import Isolated, IsolatedFailed, Threaded, _in_isolation, _keeper, _kept
+from haltable.bodies import (
+    Isolated,
+    IsolatedFailed,
+    Threaded,
+    _in_isolation,
+    _keeper,
+    _keeper_process,
+)
 from haltable.bodies._ear import LONGEST_LINE, Ear
 from haltable.bodies._family import sent, signal_family
 from haltable.errors import EffectHeld, HaltableError, LoopInterrupt
@@ -79,7 +86,7 @@ def test_a_child_that_is_still_in_its_parents_group_is_signalled_alone():
 def test_instructions_need_no_memory_file(monkeypatch):
     """Elsewhere than on Linux, a file without a name holds them."""
     monkeypatch.setattr(sys, "platform", "darwin")
-    with _kept.written(b"instructions") as file:
+    with _keeper_process.written(b"instructions") as file:
         assert file.read() == b"instructions"
         assert os.fstat(file.fileno()).st_nlink == 0
 

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from haltable._process_group import SETTLE
 from haltable.bodies import _waits_sync as waits
 from haltable.bodies._ear import Ear
+from haltable.bodies._keepers import ALONE, Keepers
 from haltable.bodies._kept import Kept
 from haltable.bodies._task import Task
 
@@ -23,7 +24,7 @@ __all__ = ["keeping", "run"]
 _MARGIN = 2.0
 
 
-def run(task: Task, ear: Ear) -> int:
+def run(task: Task, ear: Ear, keepers: Keepers = ALONE) -> int:
     """Runs a child and returns its status; nothing of its family is left then.
 
     Interrupted, it ends the family first, within the grace.
@@ -31,12 +32,13 @@ def run(task: Task, ear: Ear) -> int:
     Args:
         task: what is run.
         ear: hears what is printed.
+        keepers: who lends the child a keeper; by default it has one of its own.
 
     Raises:
         Refused: if it cannot be started.
         HaltableError: if its status cannot be known.
     """
-    with keeping(task, ear) as kept:
+    with keeping(task, ear, keepers) as kept:
         while kept.status is None and not kept.gone:
             waits.ready(kept.readers)
             ear.hear(*kept.read())
@@ -45,9 +47,15 @@ def run(task: Task, ear: Ear) -> int:
 
 
 @contextmanager
-def keeping(task: Task, ear: Ear) -> Generator[Kept]:
-    """Starts a child for a block; after the block, nothing of its family is left."""
-    kept = Kept(task)
+def keeping(task: Task, ear: Ear, keepers: Keepers = ALONE) -> Generator[Kept]:
+    """Starts a child for a block; after the block, nothing of its family is left.
+
+    Args:
+        task: what is run.
+        ear: hears what is printed.
+        keepers: who lends the child a keeper; by default it has one of its own.
+    """
+    kept = Kept(task, keepers)
     try:
         kept.start()
         yield kept

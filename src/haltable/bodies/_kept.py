@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A child with its keeper, as the process that started them sees both.
+"""One child as the process that has a keeper for it sees both.
 
-It starts the keeper, reads what that reports, and lets go of it.  It never
+It orders the child, reads what the keeper says of it, and lets go of it.  It never
 waits: that is for the twins that use it, and so is every decision.
 """
 
@@ -9,126 +9,115 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-import time
-from contextlib import suppress
-from pathlib import Path
-from typing import IO
 
-from haltable._process_group import children, signal_group
-from haltable.bodies._family import signal_family
-from haltable.bodies._pipe import Pipe, above_streams
+from haltable._process_group import signal_group
+from haltable.bodies._holders import signal_holders
+from haltable.bodies._keeper_process import KeeperProcess
+from haltable.bodies._keepers import Keepers
+from haltable.bodies._pipe import Pipe
 from haltable.bodies._refused import Refused
 from haltable.bodies._task import Task
 from haltable.errors import ConfigurationError, HaltableError
 
-__all__ = ["Kept", "written"]
-
-#: How the keeper is started: alone, without site, and from the compiled file.
-LAUNCH = (
-    "-I",
-    "-S",
-    "-c",
-    "import sys; sys.path.append(sys.argv[1]); import _keeper; _keeper.main()",
-    str(Path(__file__).parent),
-)
-#: How often a family whose keeper does nothing is looked for, and seconds between two looks.
-_ROUNDS, _AGAIN = 100, 0.001
+__all__ = ["Kept"]
 
 
 class Kept:
-    """One child and its keeper; nothing is started before `start`.
+    """One child; nothing is started before `start`.
 
     Args:
         task: what is run.
+        keepers: who lends it a keeper.
 
     Attributes:
         task: the same.
         output: what the family prints.
         errors: what it prints to its standard error, if that is kept apart.
         status: the child's exit status, below zero the signal that killed it.
+        gone: whether nothing is left of the family, or the keeper has ended.
     """
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, task: Task, keepers: Keepers) -> None:
         self.task = task
         self.output = Pipe()
         self.errors = Pipe() if task.apart else None
         self.status: int | None = None
-        self._report, self._lifeline = Pipe(), Pipe()
+        self.gone = True
+        self._keepers = keepers
+        self._keeper: KeeperProcess | None = None
         self._said = b""
+        self._over = self._ending = False
         self._refusal: tuple[int, str, str] | None = None
-        self._program: int | None = None
-        self._process: subprocess.Popen[bytes] | None = None
-        self._strays: set[int] = set()
-
-    @property
-    def gone(self) -> bool:
-        """Whether the keeper has ended, and with it the family."""
-        return self._report.ended or not (self._process or self._strays)
 
     @property
     def readers(self) -> tuple[int, ...]:
         """The descriptors on which there may be something to read."""
-        pipes = (self._report, self.output, self.errors)
-        return tuple(pipe.reader for pipe in pipes if pipe is not None and not pipe.ended)
+        readers = [pipe.reader for pipe in self._pipes() if not pipe.ended]
+        if self._keeper is not None and not self.gone:
+            readers.append(self._keeper.reader)
+        return tuple(readers)
 
     def start(self) -> None:
-        """Starts the keeper, which starts the child.
+        """Has a keeper start the child.
 
         Raises:
             HaltableError: if there is no interpreter to be the keeper.
         """
-        before = children()
         try:
-            with written(
-                self.task.instructions(lifeline=self._lifeline.reader, report=self._report.writer)
-            ) as instructions:
-                self._process = subprocess.Popen(
-                    [sys.executable, *LAUNCH],
-                    stdin=instructions,
-                    stdout=self.output.writer,
-                    stderr=(self.errors or self.output).writer,
-                    pass_fds=(self._lifeline.reader, self._report.writer, *self.task.handed),
-                    start_new_session=True,
-                )
-        except (OSError, TypeError, ValueError) as error:
-            raise HaltableError(
-                f"the keeper of a child could not be started by {sys.executable!r}, "
-                f"which should be a Python interpreter: {error}"
-            ) from error
-        except BaseException:
-            # What a signal or another thread raises here may come when the keeper
-            # is born and nobody has been told its number yet.
-            self._strays = children() - before
-            raise
+            keeper = self._keeper = self._keepers.take(self.task.handed)
+            self.gone = False
+            keeper.order(self.task, tuple(pipe.writer for pipe in self._pipes()))
         finally:
-            self.output.close_writer()
-            if self.errors is not None:
-                self.errors.close_writer()
-            self._report.close_writer()
-            self._lifeline.close_reader()
+            for pipe in self._pipes():
+                pipe.close_writer()
+        if keeper.ended:
+            self._miss(keeper)
 
     def read(self) -> tuple[bytes, bytes]:
-        """Returns some of what was printed, and takes in what the keeper reports.
+        """Returns some of what was printed, and takes in what the keeper says.
 
         Returns:
             Some of the output, and some of the errors if they are kept apart.
         """
-        self._said += self._report.read()
-        *lines, self._said = self._said.split(b"\n")
+        if self._keeper is not None and not self.gone:
+            self._hear(self._keeper)
+        return self._some(self.output), b"" if self.errors is None else self._some(self.errors)
+
+    def _hear(self, keeper: KeeperProcess) -> None:
+        *lines, self._said = (self._said + keeper.hear()).split(b"\n")
         for line in lines:
             what, *words = line.decode().split()
-            if what == "started":
-                self._program = int(words[0])
-            elif what == "status":
+            if what == "status":
                 self.status = int(words[0])
             elif what == "refused":
                 self._refusal = int(words[0]), words[1], " ".join(words[2:])
-        return self._some(self.output), b"" if self.errors is None else self._some(self.errors)
+            elif what == "over":
+                self._over = self.gone = True
+        if keeper.ended and not self._over:
+            self._miss(keeper)
+
+    def _miss(self, keeper: KeeperProcess) -> None:
+        """Notes that the keeper is gone; the child is ordered from another if it had not begun."""
+        self.gone = True
+        # One that is new and dies has a reason that another would have, too.
+        idle = keeper.is_ours and keeper.orders > 1 and keeper.begun()[0] != keeper.orders
+        if idle and not self._ending:
+            self._keeper = None
+            keeper.close()
+            self._close_pipes()
+            self.output = Pipe()
+            self.errors = Pipe() if self.task.apart else None
+            self.start()
+
+    def _pipes(self) -> tuple[Pipe, ...]:
+        return (self.output,) if self.errors is None else (self.output, self.errors)
+
+    def _close_pipes(self) -> None:
+        for pipe in self._pipes():
+            pipe.close()
 
     def _some(self, pipe: Pipe) -> bytes:
-        return pipe.rest() if self.gone else pipe.read()
+        return pipe.rest() if self.gone and not pipe.ended else pipe.read()
 
     def result(self) -> int:
         """Returns the child's status, once it is known or the keeper is gone.
@@ -153,55 +142,37 @@ class Kept:
 
     def let_go(self) -> None:
         """Has the keeper end the family: TERM, grace, KILL."""
-        self._lifeline.close_writer()
+        self._ending = True
+        # Once the child itself has ended, the keeper does so anyhow.
+        if self._keeper is not None and not self.gone and self.status is None:
+            self._keeper.end(at_once=False)
 
     def hurry(self) -> None:
         """Has the keeper end the family at once."""
-        self._kill(signal.SIGUSR1)
+        if self._keeper is not None and not self.gone:
+            self._keeper.end(at_once=True)
 
     def close(self) -> None:
-        """Gives everything back; a keeper that is not gone is killed, its family first."""
-        if not self.gone:
-            self._bury()
-        if self._program is not None and self.status is None:
-            # The keeper was killed: what is left of the group is all that can be found.
-            signal_group(self._program, signal.SIGKILL)
-        for pipe in (self.output, self.errors, self._report, self._lifeline):
-            if pipe is not None:
-                pipe.close()
-        if self._process is not None:
-            self._process.wait()
-        for pid in self._strays:
-            with suppress(ChildProcessError):  # Somebody else has taken leave of it.
-                os.waitpid(pid, 0)
+        """Gives everything back; a keeper that is not done is killed, its family first."""
+        keeper, self._keeper = self._keeper, None
+        try:
+            if keeper is not None and self._over:
+                self._keepers.give_back(keeper)
+            elif keeper is not None:
+                self._end(keeper)
+        finally:
+            self._close_pipes()
 
-    def _bury(self) -> None:
-        # It is stopped, or starved.  As long as it is there, the family is its own.
-        process = self._process
-        if process is not None and Path("/proc/self/stat").exists():
-            for _ in range(_ROUNDS):
-                if not signal_family(process.pid, signal.SIGKILL):
-                    break
-                time.sleep(_AGAIN)
-        self._kill(signal.SIGKILL)
-
-    def _kill(self, number: int) -> None:
-        if self._process is not None:
-            self._process.send_signal(number)
-        for pid in self._strays:
-            os.kill(pid, number)
-
-
-def written(instructions: bytes) -> IO[bytes]:
-    """Returns a file without a name that holds the instructions, to be read from its start."""
-    if sys.platform == "linux":
-        descriptor = os.memfd_create("haltable")
-    else:
-        import tempfile
-
-        descriptor, path = tempfile.mkstemp()
-        Path(path).unlink()
-    file = os.fdopen(above_streams(descriptor), "w+b")
-    file.write(instructions)
-    file.seek(0)  # Which writes it out, too.
-    return file
+    def _end(self, keeper: KeeperProcess) -> None:
+        try:
+            if keeper.is_ours and not self.gone:
+                keeper.bury()
+            order, program = keeper.begun()
+            if keeper.is_ours and self.status is None and order == keeper.orders:
+                # The keeper was killed: what is left of the group is all that can be found.
+                if program:
+                    signal_group(program, signal.SIGKILL)
+                else:
+                    signal_holders(self.output.reader, signal.SIGKILL)
+        finally:
+            keeper.close()

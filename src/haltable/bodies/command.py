@@ -17,8 +17,9 @@ import attrs
 from haltable._process_group import checked
 from haltable.bodies import _checks, _child_sync
 from haltable.bodies._ear import Ear
+from haltable.bodies._keepers import ALONE, Keepers
 from haltable.bodies._refused import Refused
-from haltable.bodies._task import Task
+from haltable.bodies._task import Task, environment
 from haltable.bodies.command_failed import CommandFailed
 from haltable.bodies.completed import Completed
 from haltable.bodies.confinement import Confinement
@@ -106,12 +107,13 @@ class Command(Body):
         default=None, kw_only=True, validator=_checks.confinement
     )
     _files: tuple[str, ...] = attrs.field(default=(), init=False, repr=False)
+    _keepers: Keepers = attrs.field(default=ALONE, init=False, repr=False)
 
     def __call__(self, iteration: Iteration) -> Completed:
         """Runs the command once and waits for it."""
         ear = self._ear()
         try:
-            status = _child_sync.run(self._task(iteration), ear)
+            status = _child_sync.run(self._task(iteration), ear, self._keepers)
         except Refused as refused:
             raise self._not_started(refused.error) from refused.error
         return self._ended(status, ear)
@@ -123,19 +125,26 @@ class Command(Body):
 
         ear = self._ear()
         try:
-            status = await _child_async.run(self._task(iteration), ear)
+            status = await _child_async.run(self._task(iteration), ear, self._keepers)
         except Refused as refused:
             raise self._not_started(refused.error) from refused.error
         return self._ended(status, ear)
 
     def kept_from(self, files: Sequence[str]) -> Command:
-        """Returns the command as one that its loop's files are hidden from, if it is confined."""
-        if self.confine is None:
-            return self
-        self.confine.check(files)
+        """Returns the command for one run: with a keeper for all its children, until `close`.
+
+        If it is confined, its loop's files are hidden from it.
+        """
+        if self.confine is not None:
+            self.confine.check(files)
         kept = copy.copy(self)
         object.__setattr__(kept, "_files", tuple(files))
+        object.__setattr__(kept, "_keepers", Keepers(lasting=True))
         return kept
+
+    def close(self) -> None:
+        """Ends the keeper of the run's children."""
+        self._keepers.close()
 
     def _ear(self) -> Ear:
         return Ear(self.output_limit, self.on_output, self.on_bytes)
@@ -145,20 +154,22 @@ class Command(Body):
             self.argv,
             cwd=self.cwd,
             env=self._environment(iteration),
+            numbers={
+                b"HALTABLE_ITERATION": b"%d" % iteration.number,
+                b"HALTABLE_STARTS": b"%d" % iteration.starts,
+            },
             grace=self.grace,
             apart=self.on_bytes is not None,
             confine=None if self.confine is None else self.confine.instructions(self._files),
         )
 
-    def _environment(self, iteration: Iteration) -> dict[str, str]:
-        environment = dict(os.environ if self.env is None else self.env)
+    def _environment(self, iteration: Iteration) -> dict[bytes, bytes]:
+        env = environment(self.env)
         # That of a command around this one would be another loop's.
-        environment.pop("HALTABLE_KEY", None)
+        env.pop(b"HALTABLE_KEY", None)
         if iteration.key is not None:
-            environment["HALTABLE_KEY"] = iteration.key
-        environment["HALTABLE_ITERATION"] = str(iteration.number)
-        environment["HALTABLE_STARTS"] = str(iteration.starts)
-        return environment
+            env[b"HALTABLE_KEY"] = os.fsencode(iteration.key)
+        return env
 
     def _not_started(self, error: OSError) -> CommandFailed:
         status = 127 if isinstance(error, FileNotFoundError) else 126

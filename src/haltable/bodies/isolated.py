@@ -20,10 +20,10 @@ import attrs
 from haltable.bodies import _checks, _talk_sync
 from haltable.bodies._channel import Channel
 from haltable.bodies._ear import Ear
-from haltable.bodies._kept import written
+from haltable.bodies._keeper_process import written
 from haltable.bodies._numbers import numbers_of
 from haltable.bodies._refused import Refused
-from haltable.bodies._task import Task
+from haltable.bodies._task import Task, environment
 from haltable.bodies.confinement import Confinement
 from haltable.bodies.isolated_failed import IsolatedFailed
 from haltable.body import Body
@@ -208,11 +208,11 @@ class Isolated(Body):
         ).encode()
 
     def _task(self, channel: Channel, job: int) -> Task:
-        environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
+        given = {name: os.environ[name] for name in _KEPT if name in os.environ}
         return Task(
             (sys.executable, "-I", "-c", _FIRST, str(job)),
             cwd=None,
-            env=environment | dict(self.env or {}),
+            env=environment({**given, **(self.env or {})}),
             grace=self.grace,
             handed=(channel.handed, job),
             confine=None if self.confine is None else self.confine.instructions(self._files),

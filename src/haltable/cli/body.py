@@ -59,8 +59,12 @@ class CommandBody(Body):
             raise self._meant(failed) from None
 
     def kept_from(self, files: Sequence[str]) -> CommandBody:
-        """Returns it as one that its loop's files are hidden from."""
+        """Returns it as one run has it: its loop's files are hidden from it."""
         return attrs.evolve(self, command=self.command.kept_from(files))
+
+    def close(self) -> None:
+        """Gives back what the run's children had in common."""
+        self.command.close()
 
     def _meant(self, failed: CommandFailed) -> CommandFailed:
         kind: type[CommandFailed] = CommandFailed
