@@ -7,6 +7,7 @@ outlive a cancellation is here too.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import math
 import threading
@@ -21,9 +22,10 @@ import anyio.from_thread
 import anyio.lowlevel
 import anyio.to_thread
 
-from haltable.errors import StoreError
+from haltable.errors import ConfigurationError, StoreError
+from haltable.store import AsyncStore
 
-__all__ = ["AsyncWaker", "ShieldedLock", "Turnstile", "hop", "protected"]
+__all__ = ["AsyncWaker", "ShieldedLock", "Turnstile", "at_home", "hop", "protected"]
 
 T = TypeVar("T")
 
@@ -110,6 +112,24 @@ class Turnstile:
         finally:
             self._holder = None
             _inside.reset(token)
+
+
+def at_home(store: AsyncStore) -> None:
+    """Refuses a store whose driver knows another event loop than the one that is running.
+
+    Raises:
+        ConfigurationError: it would fail at its first call, in its driver's words.
+    """
+    home = getattr(store, "event_loop", None)
+    if home is None:
+        return
+    here = "asyncio" if anyio.get_cancelled_exc_class() is asyncio.CancelledError else "trio"
+    if home != here:
+        sync = type(store).__name__.removeprefix("Async")
+        raise ConfigurationError(
+            f"store={store!r}: it works on {home} only, and this is {here}; give it a "
+            f"synchronous store, such as {sync}, which is then called in threads"
+        )
 
 
 def hop(call: Callable[[], T]) -> Callable[[], Awaitable[T]]:

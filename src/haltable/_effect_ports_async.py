@@ -23,7 +23,7 @@ import anyio
 import anyio.lowlevel
 
 from haltable import _effect_ports_sync, _effects_sync, _ports_async, _watch
-from haltable._async_turns import ShieldedLock, hop, protected
+from haltable._async_turns import ShieldedLock, at_home, hop, protected
 from haltable._effect_call import EffectCall
 from haltable._effect_ports_sync import is_dead, is_held_here, pace
 from haltable.effects import claims
@@ -48,6 +48,8 @@ __all__ = [
 
 async def read(call: EffectCall) -> Entry | None:
     """Reads the effect's record; whatever goes wrong is a `StoreError`."""
+    if call.async_store is not None:
+        at_home(call.async_store)
     try:
         return await _read(call)
     except StoreError:

@@ -22,7 +22,7 @@ import anyio
 import anyio.lowlevel
 
 from haltable import _claim_sync, _owner, _watch
-from haltable._async_turns import AsyncWaker, ShieldedLock, hop, protected
+from haltable._async_turns import AsyncWaker, ShieldedLock, at_home, hop, protected
 from haltable._book import Book
 from haltable._oversight import Oversight
 from haltable._state import RunState
@@ -120,6 +120,8 @@ def sheltered(run: RunState) -> AbstractContextManager[object]:
 
 async def read(run: RunState, key: str) -> Entry | None:
     """Reads from the store; whatever goes wrong is a `StoreError`."""
+    if run.settings.async_store is not None:
+        at_home(run.settings.async_store)
     try:
         return await _read(run, key)
     except StoreError:

@@ -109,7 +109,12 @@ class Store(Protocol):
 
 @runtime_checkable
 class AsyncStore(Protocol):
-    """The twin of `Store` for asyncio and trio hosts; the same rules."""
+    """The twin of `Store` for asyncio and trio hosts; the same rules.
+
+    One more attribute is read if it is there: ``event_loop`` names the only
+    event loop that the store works on, as ``"asyncio"``; a run on another one is
+    refused before it asks anything of the store.
+    """
 
     @property
     def durability(self) -> Durability:

@@ -117,11 +117,18 @@ def test_the_pollers_have_not_drifted():
 @pytest.mark.parametrize(
     ("sync", "awaiting", "alone"),
     [
-        ("redis.py", "redis_async.py", {"only_sync": frozenset({"RedisStore.blocks"})}),
+        (
+            "redis.py",
+            "redis_async.py",
+            {
+                "only_sync": frozenset({"RedisStore.blocks"}),
+                "only_async": frozenset({"RedisStore.event_loop"}),
+            },
+        ),
         (
             "_redis_routes_sync.py",
             "_redis_routes_async.py",
-            {"only_sync": frozenset(), "only_async": frozenset({"known"})},
+            {"only_async": frozenset({"known"})},
         ),
     ],
 )

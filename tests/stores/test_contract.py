@@ -7,17 +7,8 @@ import sqlite3
 from typing import Literal
 
 import pytest
-import redis
-import redis.asyncio
 
-from haltable.stores import (
-    AsyncRedisStore,
-    Durability,
-    MemoryStore,
-    RedisStore,
-    SQLiteStore,
-    SQLiteTransaction,
-)
+from haltable.stores import Durability, MemoryStore, SQLiteStore, SQLiteTransaction
 from haltable.testing.store_contract import StoreContract
 
 
@@ -110,37 +101,3 @@ class TestSQLiteTransaction(StoreContract):
 
     def another_handle(self, store):
         return SQLiteTransaction(store._connection)
-
-
-class TestRedisStore(StoreContract):
-    @pytest.fixture(autouse=True)
-    def _server(self, valkey_socket):
-        self.socket = valkey_socket
-
-    def make_store(self):
-        client = redis.Redis(unix_socket_path=self.socket)
-        return RedisStore(client, durability=Durability.NOTHING)
-
-    def close_store(self, store):
-        store.close()
-
-    def another_handle(self, store):
-        return self.make_store()
-
-
-class TestAsyncRedisStore(StoreContract):
-    backends = ("asyncio",)
-
-    @pytest.fixture(autouse=True)
-    def _server(self, valkey_socket):
-        self.socket = valkey_socket
-
-    async def make_store(self):
-        client = redis.asyncio.Redis(unix_socket_path=self.socket)
-        return AsyncRedisStore(client, durability=Durability.NOTHING)
-
-    async def close_store(self, store):
-        await store.aclose()
-
-    def another_handle(self, store):
-        return self.make_store()

@@ -181,12 +181,12 @@ def test_valkey_is_a_dictionary(valkey_socket):
     run(OfValkey, 15, 25)
 
 
-def test_redis_is_a_dictionary(valkey_socket):
+def test_redis_is_a_dictionary(redis_url):
     """RedisStore agrees with a dictionary, over as many handles as there are."""
 
     class OfRedis(AgainstADictionary):
         def open(self):
-            client = redis.Redis(unix_socket_path=valkey_socket)
+            client = redis.Redis.from_url(redis_url)
             store = RedisStore(client, durability=Durability.NOTHING)
             return self.stack.enter_context(store)
 

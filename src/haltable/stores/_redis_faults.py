@@ -38,7 +38,7 @@ _MEANINGS = (
     (r"OutOfMemoryError|\bOOM\b", "is out of memory (its maxmemory is reached)"),
     (r"BusyLoadingError|\bLOADING\b", "is still loading its data"),
     (r"ClusterDownError|\bCLUSTERDOWN\b", "belongs to a cluster that is down"),
-    (r"NoPermissionError|\bNOPERM\b", "does not permit this to its user"),
+    (r"NoPermissionError|\bNOPERM\b|has no permissions", "does not permit this to its user"),
     (r"AuthenticationError|AuthorizationError", "did not accept the client's credentials"),
     (r"\bMISCONF\b", "takes no writes, since it cannot save them to its disk"),
     (r"\bNOREPLICAS\b", "takes no writes, since too few replicas are in reach"),

@@ -16,10 +16,36 @@ from redis.backoff import NoBackoff
 
 from haltable.errors import ConfigurationError
 
-__all__ = ["SECONDS_TO_ANSWER", "known", "own_pool", "place", "words_to_connect", "wrong_client"]
+__all__ = [
+    "SECONDS_TO_ANSWER",
+    "check_patience",
+    "known",
+    "own_pool",
+    "place",
+    "words_to_connect",
+    "wrong_client",
+]
 
 #: How long an answer is waited for where the client states no ``socket_timeout``.
 SECONDS_TO_ANSWER = 5.0
+
+
+def check_patience(given: Mapping[str, Any], kind: type[Any]) -> None:
+    """Refuses a cluster's client that would wait for an answer for ever.
+
+    Args:
+        given: what its connections are made with.
+        kind: redis-py's own class of a client, whose default counts where nothing is given.
+
+    Raises:
+        ConfigurationError: nothing bounds how long it waits.
+    """
+    default = inspect.signature(kind.__init__).parameters["socket_timeout"].default
+    if given.get("socket_timeout", default) is None:
+        raise ConfigurationError(
+            "socket_timeout=None: a server that hangs would hold the loop for ever; "
+            "make the RedisCluster with socket_timeout=5"
+        )
 
 
 def known(client: Any) -> Any:

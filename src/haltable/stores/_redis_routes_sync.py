@@ -14,9 +14,15 @@ from redis import Redis
 from redis.cluster import RedisCluster
 from redis.retry import Retry
 
-from haltable.errors import ConfigurationError
 from haltable.stores._redis_faults import UNKNOWN_SCRIPT, NoScriptError, is_reply, store_error
-from haltable.stores._redis_pool import known, own_pool, place, words_to_connect, wrong_client
+from haltable.stores._redis_pool import (
+    check_patience,
+    known,
+    own_pool,
+    place,
+    words_to_connect,
+    wrong_client,
+)
 
 __all__ = ["route_of"]
 
@@ -77,14 +83,8 @@ class _Cluster:
 
     def __init__(self, client: Any) -> None:
         self._client: Any = client
-        given = client.get_connection_kwargs()
         self.place = "cluster"
-        if "socket_timeout" in given and given["socket_timeout"] is None:
-            message = (
-                "socket_timeout=None: a server that hangs would hold the loop for ever; "
-                "make the RedisCluster with socket_timeout=5"
-            )
-            raise ConfigurationError(message)
+        check_patience(client.get_connection_kwargs(), Redis)
 
     def nodes(self) -> Sequence[Any]:
         """Returns all servers that hold records."""

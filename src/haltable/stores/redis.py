@@ -57,7 +57,7 @@ class RedisStore:
     a connection was lost: a replica is refused, and so is a ``maxmemory-policy``
     that forgets records.  A server that keeps no append-only file is warned of.
 
-    Threads may share a store.  A process that is forked needs one of its own.
+    Threads may share a store, and it may be used after a fork.
 
     Args:
         client: a ``redis.Redis`` (from a Sentinel too) or a ``redis.RedisCluster``.
@@ -135,7 +135,7 @@ class RedisStore:
         """
         if self._closed:
             raise StoreError(f"{self!r} is closed", outcome="refused")
-        found = list(Durability) if self._stated is None else [self._stated]
+        found = [max(Durability) if self._stated is None else self._stated]
         for node in self._route.nodes():
             about = read_about(self._run(node, ABOUT, 0))
             refusal = refusal_of(about)

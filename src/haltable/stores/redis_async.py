@@ -78,6 +78,9 @@ class AsyncRedisStore:
         <AsyncRedisStore: at 10.0.0.7:6379, 'haltable:'>
     """
 
+    #: What redis-py's own event loop is.
+    event_loop = "asyncio"
+
     __slots__ = ("_asked", "_closed", "_durability", "_prefix", "_route", "_stated", "_warned")
 
     def __init__(
@@ -133,7 +136,7 @@ class AsyncRedisStore:
         """
         if self._closed:
             raise StoreError(f"{self!r} is closed", outcome="refused")
-        found = list(Durability) if self._stated is None else [self._stated]
+        found = [max(Durability) if self._stated is None else self._stated]
         for node in await self._route.nodes():
             about = read_about(await self._run(node, ABOUT, 0))
             refusal = refusal_of(about)
