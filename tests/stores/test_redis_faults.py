@@ -1,0 +1,357 @@
+# SPDX-License-Identifier: MIT
+"""What can befall a Redis server: a named error, the right outcome, and usable again afterwards."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+import anyio
+import pytest
+import redis
+import redis.asyncio
+
+from haltable import ExitCondition, IterationCap, Loop, Operator, Status, StoreError
+from haltable.conditions import never
+from haltable.stores import AsyncRedisStore, Conflict, Durability, RedisStore
+from haltable.stores._redis_faults import store_error
+from tests.servers.redis import redis_server
+
+#: What the servers of these tests ask nobody for.
+ANY = "any"
+#: Seconds that the clients of these tests wait for an answer.
+PATIENCE = 0.3
+#: What a shared machine may add to a wait before it is too long.
+SLACK = 5.0
+
+
+@pytest.fixture
+def server():
+    """A server of this test alone, with an append-only file that is forced at each write."""
+    with redis_server(appendonly="yes", appendfsync="always") as server:
+        yield server
+
+
+@pytest.fixture
+def store(server):
+    """A store that was written to, over a client that retries, as redis-py's own do."""
+    retry = redis.retry.Retry(redis.backoff.NoBackoff(), 5)
+    client = redis.Redis.from_url(
+        server.url, socket_timeout=PATIENCE, retry=retry, retry_on_timeout=True
+    )
+    with RedisStore(client) as store:
+        store.write("key", b"first", expected=0)
+        yield store
+
+
+def refused(act, said):
+    """Has an act fail before it did anything, in these words."""
+    with pytest.raises(StoreError, match=said) as caught:
+        act()
+    assert caught.value.outcome == "refused"
+
+
+def replace(store, value):
+    """Writes a value over what is there."""
+    return store.write("key", value, expected=store.read("key").version)
+
+
+def test_a_killed_server_has_what_it_acknowledged(server, store):
+    """After SIGKILL the calls are refused by name; after a restart all that was said is there."""
+    versions = [replace(store, b"%d" % number).version for number in range(20)]
+    server.end(signal.SIGKILL)
+    refused(lambda: store.write("key", b"lost", expected=versions[-1]), "cannot be reached")
+    refused(lambda: store.read("key"), "cannot be reached")
+    server.start()
+    there = store.read("key")
+
+    assert (there.value, there.version) == (b"19", versions[-1])
+    assert replace(store, b"after").version > versions[-1]
+
+
+def test_a_restart_without_persistence_repeats_no_version():
+    """A server that forgot all gives out later versions than it ever did before."""
+    with redis_server() as server:
+        client = redis.Redis.from_url(server.url)
+        with RedisStore(client, durability=Durability.NOTHING) as store:
+            first = store.write("key", b"", expected=0)
+            last = store.write("key", b"", expected=first.version)
+            server.end()
+            server.start()
+            gone = store.read("key")
+            stale = store.write("key", b"", expected=last.version)
+            again = store.write("key", b"", expected=0)
+
+    assert gone is None
+    assert stale == Conflict(None)
+    assert again.version > last.version
+
+
+def test_a_loop_names_what_its_server_forgot():
+    """Under a run whose record is gone the loop ends closed, by name; nothing counts as zero."""
+    with redis_server() as server:
+        client = redis.Redis.from_url(server.url)
+        with RedisStore(client, durability=Durability.NOTHING) as store:
+
+            def body(iteration):
+                if iteration.starts == 2:
+                    server.end()
+                    server.start()
+
+            loop = Loop(IterationCap(9), ExitCondition(success=never), key="job", store=store)
+            report = loop.run(body)
+
+    assert (report.status, report.starts, report.breaker) == (Status.TRIPPED, 2, "store")
+    assert "lost state" in report.reason
+
+
+def test_a_server_that_hangs_is_waited_for_once(server, store):
+    """A write that is not answered is unknown after the client's patience, and was sent once."""
+    before, version = server.calls("evalsha"), store.read("key").version
+    begin = time.monotonic()
+    with server.frozen(), pytest.raises(StoreError, match="did not answer in time") as caught:
+        store.write("key", b"second", expected=version)
+    waited = time.monotonic() - begin
+    there = store.read("key")
+
+    assert caught.value.outcome == "unknown"
+    assert PATIENCE <= waited < PATIENCE + SLACK
+    assert there.value == b"second"
+    # The two reads, the write, and the look at the server after the fault.
+    assert server.calls("evalsha") - before == 4
+
+
+def test_a_server_that_dies_over_a_write(server, store):
+    """A connection that is cut before the answer came leaves the write unknown."""
+    version = store.read("key").version
+    found = []
+
+    def write():
+        try:
+            store.write("key", b"second", expected=version)
+        except StoreError as error:
+            found.append((error.outcome, "Redis" in str(error)))
+
+    with server.frozen():
+        writer = threading.Thread(target=write)
+        writer.start()
+        writer.join(PATIENCE / 3)
+        server.end(signal.SIGKILL)
+        writer.join()
+        server.start()
+
+    assert found == [("unknown", True)]
+    assert store.read("key").value in {b"first", b"second"}
+
+
+def test_a_cut_connection_costs_nothing(server, store):
+    """A connection that was cut while it was idle is noticed before anything is sent on it."""
+    server.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    written = replace(store, b"second")
+
+    assert store.read("key").version == written.version
+
+
+def test_a_server_out_of_memory(server, store):
+    """A write that finds no room is refused by name; to delete makes room, also then."""
+    server.ask("CONFIG", "SET", "maxmemory", "1")
+    version = store.read("key").version
+    refused(lambda: store.write("key", b"second", expected=version), "out of memory.*maxmemory")
+    refused(lambda: store.write("new", b"", expected=0), "out of memory")
+
+    assert store.read("key").value == b"first"
+    assert store.delete("key", expected=version)
+    server.ask("CONFIG", "SET", "maxmemory", "0")
+    assert store.write("key", b"third", expected=0).version > version
+
+
+def test_a_server_that_became_a_replica(server, store):
+    """A server that is demoted takes no write, and is not read from once that was noticed."""
+    version = store.read("key").version
+    server.ask("REPLICAOF", "127.0.0.1", "1")
+    refused(lambda: store.write("key", b"second", expected=version), "read-only replica")
+    refused(lambda: store.read("key"), "is a replica: .* name its master")
+    refused(store.check, "is a replica")
+    server.ask("REPLICAOF", "NO", "ONE")
+
+    assert replace(store, b"second").version > version
+
+
+def test_a_server_that_cannot_save(server, store):
+    """A server whose snapshots fail takes no writes; the error says so."""
+    (server.data / "dump.rdb").mkdir()
+    server.ask("CONFIG", "SET", "save", "3600 1")
+    server.ask("BGSAVE")
+    pause, until = threading.Event(), time.monotonic() + SLACK
+    while server.ask("INFO", "persistence")["rdb_last_bgsave_status"] == "ok":
+        assert time.monotonic() < until
+        pause.wait(0.01)
+    refused(lambda: replace(store, b"second"), "cannot save them to its disk")
+    server.ask("CONFIG", "SET", "stop-writes-on-bgsave-error", "no")
+
+    assert replace(store, b"second").version > 0
+
+
+def test_too_few_replicas(server, store):
+    """A server that must not be alone takes no writes while it is."""
+    server.ask("CONFIG", "SET", "min-replicas-to-write", "1")
+    refused(lambda: replace(store, b"second"), "too few replicas")
+
+
+def test_a_user_who_may_not(server):
+    """What the server does not permit is refused in words."""
+    server.ask("ACL", "SETUSER", "reader", "on", "nopass", "~*", "+@all", "-hset")
+    client = redis.Redis.from_url(server.url, username="reader", password=ANY)
+    with RedisStore(client) as store:
+        refused(lambda: store.write("key", b"", expected=0), "does not permit")
+    wrong = redis.Redis.from_url(server.url, username="nobody", password=ANY)
+    with RedisStore(wrong) as store:
+        refused(lambda: store.read("key"), "did not accept the client's credentials")
+
+
+def test_scripts_that_the_server_forgot(server, store):
+    """A server that does not know the script is sent all of it, and remembers it again."""
+    server.ask("SCRIPT", "FLUSH")
+    before = server.calls("eval")
+    replace(store, b"second")
+    replace(store, b"third")
+
+    assert store.read("key").value == b"third"
+    assert server.calls("eval") - before == 1
+
+
+def test_versions_follow_the_servers_time(server, store):
+    """Who restores an old copy, or loses the last writes, gives out no version again."""
+    old = store.read("key").version
+    copy = server.ask("DUMP", "haltable:key")
+    lost = [replace(store, b"lost").version for _ in range(3)]
+    server.ask("RESTORE", "haltable:key", 0, copy, "REPLACE")
+    restored = store.read("key").version
+    again = replace(store, b"again").version
+
+    assert restored == old
+    assert again > lost[-1]
+
+
+def test_versions_grow_where_the_clock_goes_back(server, store):
+    """A version that is ahead of the server's time still grows by one at each write."""
+    ahead = 4_000_000_000_000_000
+    server.ask("HSET", "haltable:key", "version", ahead)
+    versions = [replace(store, b"").version for _ in range(3)]
+    assert store.delete("key", expected=versions[-1])
+
+    assert versions == [ahead + 1, ahead + 2, ahead + 3]
+    assert store.write("key", b"", expected=0).version == ahead + 4
+
+
+def test_a_closed_store(server, store):
+    """After close every call is refused; the client stays open, and is not the store's."""
+    client = store._route._client
+    store.close()
+    store.close()
+    refused(lambda: store.read("key"), "<RedisStore: .* is closed")
+    refused(store.check, "is closed")
+
+    assert client.ping()
+    client.close()
+
+
+def test_a_forked_process_uses_connections_of_its_own(server, store):
+    """A store goes on in a forked child, and answers to one are not read by the other."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            store.write("child", b"yes", expected=0)
+            status = 0
+        finally:
+            os._exit(status)
+    for _ in range(50):
+        replace(store, b"parent")
+    _, status = os.waitpid(child, 0)
+
+    assert status == 0
+    assert (store.read("key").value, store.read("child").value) == (b"parent", b"yes")
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_cancelled_run_waits_for_its_grace_only(server, anyio_backend):
+    """A server that hangs keeps a cancelled run for its grace; the key is usable afterwards."""
+    grace = 0.2
+    client = redis.asyncio.Redis.from_url(server.url, socket_timeout=60)
+    async with AsyncRedisStore(client) as store:
+        settings = {"key": "job", "store": store, "grace": grace}
+        loop = Loop(IterationCap(3), ExitCondition(success=never), **settings)
+
+        async def body(): ...
+
+        with anyio.CancelScope() as scope:
+            with server.frozen():
+
+                async def main():
+                    await loop.arun(body)
+
+                async with anyio.create_task_group() as group:
+                    group.start_soon(main)
+                    await anyio.sleep(0.05)
+                    begin = time.monotonic()
+                    group.cancel_scope.cancel()
+                waited = time.monotonic() - begin
+            report = await loop.arun(body)
+
+        assert not scope.cancelled_caught
+        assert waited < grace + SLACK
+        assert (report.status, report.starts) == (Status.TRIPPED, 3)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_an_asynchronous_store_meets_the_same_faults(server, anyio_backend):
+    """The twin names what befalls its server, in the same words, and goes on afterwards."""
+    client = redis.asyncio.Redis.from_url(server.url, socket_timeout=PATIENCE)
+    async with AsyncRedisStore(client) as store:
+        first = await store.write("key", b"first", expected=0)
+        before = server.calls("evalsha")
+        with server.frozen(), pytest.raises(StoreError, match="did not answer") as hung:
+            await store.write("key", b"second", expected=first.version)
+        sent = await store.read("key")
+        calls = server.calls("evalsha") - before
+        server.end()
+        with pytest.raises(StoreError, match="cannot be reached"):
+            await store.read("key")
+        server.start()
+        there = await store.read("key")
+    with pytest.raises(StoreError, match="is closed") as closed:
+        await store.read("key")
+
+    outcomes = [caught.value.outcome for caught in (hung, closed)]
+    assert outcomes == ["unknown", "refused"]
+    assert (sent.value, calls) == (b"second", 3)
+    assert there.version == sent.version > first.version
+
+
+def test_every_error_has_a_name(server):
+    """What redis-py has no type for keeps the server's own words."""
+    error = store_error("at home", redis.ResponseError("ODD it is"), sent=True)
+
+    assert str(error) == "Redis at home failed (ResponseError: ODD it is)"
+    assert error.outcome == "refused"
+
+
+def test_a_keyed_loop_after_a_restart(server, store):
+    """A cap holds over a server that was killed between two runs."""
+
+    def body():
+        raise OSError("the printer is out of paper")
+
+    loop = Loop(IterationCap(9), ExitCondition(success=never), key="job", store=store)
+    for _ in range(3):
+        loop.step(body)
+        server.end(signal.SIGKILL)
+        server.start()
+    refused = loop.step(body)
+    state = Operator(store).show("job")
+
+    assert (refused.ran, refused.status) == (False, Status.TRIPPED)
+    assert (state.starts, state.status) == (3, Status.TRIPPED)
