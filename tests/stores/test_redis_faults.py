@@ -17,7 +17,7 @@ from haltable import ExitCondition, IterationCap, Loop, Operator, Status, StoreE
 from haltable.conditions import never
 from haltable.stores import AsyncRedisStore, Conflict, Durability, RedisStore
 from haltable.stores._redis_faults import store_error
-from tests.servers.redis import redis_server
+from tests.servers.redis import free_port, redis_cluster, redis_server
 
 #: What the servers of these tests ask nobody for.
 ANY = "any"
@@ -51,6 +51,14 @@ def refused(act, said):
     with pytest.raises(StoreError, match=said) as caught:
         act()
     assert caught.value.outcome == "refused"
+
+
+def until(holds):
+    """Waits until something holds."""
+    pause, end = threading.Event(), time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < end
+        pause.wait(0.01)
 
 
 def replace(store, value):
@@ -184,10 +192,7 @@ def test_a_server_that_cannot_save(server, store):
     (server.data / "dump.rdb").mkdir()
     server.ask("CONFIG", "SET", "save", "3600 1")
     server.ask("BGSAVE")
-    pause, until = threading.Event(), time.monotonic() + SLACK
-    while server.ask("INFO", "persistence")["rdb_last_bgsave_status"] == "ok":
-        assert time.monotonic() < until
-        pause.wait(0.01)
+    until(lambda: server.ask("INFO", "persistence")["rdb_last_bgsave_status"] != "ok")
     refused(lambda: replace(store, b"second"), "cannot save them to its disk")
     server.ask("CONFIG", "SET", "stop-writes-on-bgsave-error", "no")
 
@@ -274,6 +279,76 @@ def test_a_forked_process_uses_connections_of_its_own(server, store):
 
     assert status == 0
     assert (store.read("key").value, store.read("child").value) == (b"parent", b"yes")
+
+
+def test_a_server_that_is_not_there_is_asked_once():
+    """How long a client goes on trying is its own matter: the store fails at once."""
+    retry = redis.retry.Retry(redis.backoff.ConstantBackoff(SLACK), 3)
+    client = redis.Redis(host="127.0.0.1", port=free_port(), retry=retry)
+    begin = time.monotonic()
+    with RedisStore(client) as store:
+        refused(lambda: store.read("key"), "cannot be reached")
+
+    assert time.monotonic() - begin < SLACK
+
+
+def test_a_cluster_repeats_nothing():
+    """A server of a cluster that hangs has a write once; whether it was done is unknown."""
+    with redis_cluster() as servers:
+        # The client asks again by itself, as redis-py's own do, unless it is told whom.
+        port = servers[0].port
+        with redis.RedisCluster("127.0.0.1", port, socket_timeout=PATIENCE) as client:
+            store = RedisStore(client, durability=Durability.NOTHING)
+            first = store.write("key", b"first", expected=0)
+            ports = [server.port for server in servers]
+            home = servers[ports.index(client.get_node_from_key(b"haltable:key").port)]
+            before = home.calls("evalsha")
+            with home.frozen(), pytest.raises(StoreError, match="Redis cluster") as caught:
+                store.write("key", b"second", expected=first.version)
+            calls = home.calls("evalsha") - before
+            there = store.read("key")
+
+    assert (caught.value.outcome, calls) == ("unknown", 1)
+    assert (there.value, there.version > first.version) == (b"second", True)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_cluster_repeats_nothing_for_tasks_either(anyio_backend):
+    """The twin's client, told whom to send to, sends a write once too."""
+    with redis_cluster() as servers:
+        port = servers[0].port
+        async with redis.asyncio.RedisCluster("127.0.0.1", port, socket_timeout=PATIENCE) as client:
+            store = AsyncRedisStore(client, durability=Durability.NOTHING)
+            first = await store.write("key", b"first", expected=0)
+            ports = [server.port for server in servers]
+            home = servers[ports.index(client.get_node_from_key(b"haltable:key").port)]
+            before = home.calls("evalsha")
+            with home.frozen(), pytest.raises(StoreError, match="Redis cluster") as caught:
+                await store.write("key", b"second", expected=first.version)
+            calls = home.calls("evalsha") - before
+            there = await store.read("key")
+
+    assert (caught.value.outcome, calls) == ("unknown", 1)
+    assert (there.value, there.version > first.version) == (b"second", True)
+
+
+def test_a_server_that_a_sentinel_names():
+    """A client of a Sentinel serves as well; its store says whose word it follows."""
+    with (
+        redis_server(port=free_port()) as master,
+        redis_server(port=free_port(), watched=master.port) as sentinel,
+    ):
+        known = redis.sentinel.Sentinel([("127.0.0.1", sentinel.port)], socket_timeout=SLACK)
+        client = known.master_for("main")
+        with known.sentinels[0], RedisStore(client, durability=Durability.NOTHING) as store:
+            del client
+            first = store.write("key", b"first", expected=0)
+            there = store.read("key")
+            master.end()
+            refused(lambda: store.read("key"), "'main' .whom a Sentinel names. cannot be reached")
+
+    assert repr(store) == "<RedisStore: 'main' (whom a Sentinel names), 'haltable:'>"
+    assert there.version == first.version
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])

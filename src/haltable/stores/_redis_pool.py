@@ -75,11 +75,13 @@ def own_pool(pool: Any, retry: Callable[[NoBackoff, int], Any]) -> Any:
     return own
 
 
-def place(arguments: Mapping[str, Any]) -> str:
-    """Returns where a server is, without what is secret about it."""
-    for name in ("path", "service_name"):
-        if arguments.get(name):
-            return repr(arguments[name])
+def place(pool: Any) -> str:
+    """Returns where the server of a pool is, without what is secret about it."""
+    if hasattr(pool, "service_name"):
+        return f"{pool.service_name!r} (whom a Sentinel names)"
+    arguments = pool.connection_kwargs
+    if "path" in arguments:
+        return repr(arguments["path"])
     return f"at {arguments.get('host', 'localhost')}:{arguments.get('port', 6379)}"
 
 

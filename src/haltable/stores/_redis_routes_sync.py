@@ -36,7 +36,7 @@ class _OneServer:
         self._client = client
         self._pool = own_pool(pool, Retry)
         self._words = words_to_connect(pool.get_connection)
-        self.place = place(pool.connection_kwargs)
+        self.place = place(pool)
 
     def nodes(self) -> Sequence[Any]:
         """Returns all servers that hold records."""

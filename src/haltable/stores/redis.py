@@ -53,9 +53,9 @@ class RedisStore:
     says (5 seconds if it says nothing), and what the client decodes or retries
     otherwise stays its own business.  A cluster's client is used itself.
 
-    Making a store asks nothing of the server.  The first call does, and whenever
-    a connection was lost: a replica is refused, and so is a ``maxmemory-policy``
-    that forgets records.  A server that keeps no append-only file is warned of.
+    Making a store asks nothing of the server.  The first call does, and the one
+    after a failure: a replica is refused, and so is a ``maxmemory-policy`` that
+    forgets records.  A server that keeps no append-only file is warned of.
 
     Threads may share a store, and it may be used after a fork.
 
