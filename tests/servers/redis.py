@@ -203,6 +203,13 @@ def redis_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def valkey_socket() -> Iterator[str]:
+    """The Unix socket of a Valkey server, as a path."""
+    with redis_server() as server:
+        yield server.url.removeprefix("unix://")
+
+
+@pytest.fixture(scope="session")
 def redis_cluster_port() -> Iterator[int]:
     """The port of one server of a Redis cluster, on loopback."""
     with redis_cluster() as servers:

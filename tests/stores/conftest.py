@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from tests.servers.redis import redis_cluster_port, redis_url
-from tests.stores.servers import postgres_url, valkey_socket
+from tests.servers.redis import redis_cluster_port, redis_url, valkey_socket
+from tests.stores.servers import postgres_url
 
 __all__ = ["postgres_url", "redis_cluster_port", "redis_url", "valkey_socket"]

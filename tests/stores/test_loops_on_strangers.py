@@ -13,9 +13,7 @@ from haltable import ExitCondition, IterationCap, Loop, LoopBusy, Operator, Stat
 from haltable.conditions import never
 from tests.stores.strangers.postgres import PostgresStore
 from tests.stores.strangers.postgres_async import AsyncPostgresStore
-from tests.stores.strangers.valkey import ValkeyStore
 from tests.stores.strangers.valkey_anyio import AnyioValkeyStore
-from tests.stores.strangers.valkey_async import AsyncValkeyStore
 
 
 @pytest.fixture
@@ -24,11 +22,10 @@ def servers(valkey_socket, postgres_url):
     return {"valkey": valkey_socket, "postgres": postgres_url}
 
 
-@pytest.fixture(params=[(ValkeyStore, "valkey"), (PostgresStore, "postgres")])
-def store(request, servers):
+@pytest.fixture
+def store(servers):
     """A synchronous store over a real server."""
-    kind, server = request.param
-    store = kind(servers[server])
+    store = PostgresStore(servers["postgres"])
     yield store
     store.close()
 
@@ -52,7 +49,6 @@ async def opened(kind, address):
 ASYNC = [
     pytest.param(AnyioValkeyStore, "valkey", "asyncio", id="valkey-asyncio"),
     pytest.param(AnyioValkeyStore, "valkey", "trio", id="valkey-trio"),
-    pytest.param(AsyncValkeyStore, "valkey", "asyncio", id="redis.asyncio"),
     pytest.param(AsyncPostgresStore, "postgres", "asyncio", id="postgres-asyncio"),
 ]
 

@@ -22,7 +22,6 @@ from hypothesis.stateful import (
 
 from haltable.stores import Conflict, Durability, Entry, MemoryStore, RedisStore, SQLiteStore
 from tests.stores.strangers.postgres import PostgresStore
-from tests.stores.strangers.valkey import ValkeyStore
 
 # Few keys, so that calls meet; with what a pattern or an order could trip over.
 NAMES = st.sampled_from(["a", "ab", "a%", "b", "é", "\U0001f600", ""])
@@ -169,16 +168,6 @@ def test_memory_is_a_dictionary():
 def test_sqlite_is_a_dictionary():
     """SQLiteStore agrees with a dictionary, over as many handles as there are."""
     run(OfSQLite, 50, 40)
-
-
-def test_valkey_is_a_dictionary(valkey_socket):
-    """A store over Valkey agrees with a dictionary."""
-
-    class OfValkey(AgainstADictionary):
-        def open(self):
-            return self.stack.enter_context(contextlib.closing(ValkeyStore(valkey_socket)))
-
-    run(OfValkey, 15, 25)
 
 
 def test_redis_is_a_dictionary(redis_url):

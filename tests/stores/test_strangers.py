@@ -8,41 +8,7 @@ import pytest
 from haltable.testing.store_contract import StoreContract
 from tests.stores.strangers.postgres import PostgresStore
 from tests.stores.strangers.postgres_async import AsyncPostgresStore
-from tests.stores.strangers.valkey import ValkeyStore
 from tests.stores.strangers.valkey_anyio import AnyioValkeyStore
-from tests.stores.strangers.valkey_async import AsyncValkeyStore
-
-
-class TestValkeyStore(StoreContract):
-    @pytest.fixture(autouse=True)
-    def _server(self, valkey_socket):
-        self.socket = valkey_socket
-
-    def make_store(self):
-        return ValkeyStore(self.socket)
-
-    def close_store(self, store):
-        store.close()
-
-    def another_handle(self, store):
-        return self.make_store()
-
-
-class TestAsyncValkeyStore(StoreContract):
-    backends = ("asyncio",)
-
-    @pytest.fixture(autouse=True)
-    def _server(self, valkey_socket):
-        self.socket = valkey_socket
-
-    async def make_store(self):
-        return AsyncValkeyStore(self.socket)
-
-    async def close_store(self, store):
-        await store.close()
-
-    def another_handle(self, store):
-        return self.make_store()
 
 
 class TestAnyioValkeyStore(StoreContract):

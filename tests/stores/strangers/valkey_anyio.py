@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""The same store without any client: it speaks the protocol itself, on asyncio and on trio."""
+"""A host's own store over Valkey or Redis, without any client, on asyncio and on trio.
+
+It speaks the protocol itself.  One script a write, so that look, write and time
+are one step, and no write is ever sent twice.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,7 +17,23 @@ from anyio.streams.buffered import BufferedByteReceiveStream
 
 from haltable import StoreError
 from haltable.stores import Conflict, Durability, Entry
-from tests.stores.strangers.valkey import SCRIPT, entry, pattern
+
+# A deleted key keeps its version, so that no version is given out twice.
+SCRIPT = """
+local value, version, written = unpack(redis.call('HMGET', KEYS[1], 'value', 'version', 'written'))
+local at = redis.call('TIME')
+local now = at[1] * 1000000 + at[2]
+local there = value and {value, version, tostring((now - written) / 1000000)} or false
+if ARGV[1] == 'read' or (value and version or '0') ~= ARGV[2] then
+    return {0, there}
+end
+if ARGV[1] == 'write' then
+    redis.call('HSET', KEYS[1], 'value', ARGV[3], 'written', string.format('%.0f', now))
+    return {redis.call('HINCRBY', KEYS[1], 'version', 1), false}
+end
+return {redis.call('HDEL', KEYS[1], 'value'), false}
+"""
+PATTERN = re.compile(r"([\\*?\[\]^-])")
 
 
 class AnyioValkeyStore:
@@ -85,3 +106,16 @@ async def _answer(stream: BufferedByteReceiveStream) -> Any:
     if kind == b"*":
         return [await _answer(stream) for _ in range(number)]
     return number if kind == b":" else None
+
+
+def entry(there: list[bytes] | None) -> Entry | None:
+    """Returns what the script found, if anything."""
+    if not there:
+        return None
+    value, version, age = there
+    return Entry(value, int(version), max(0.0, float(age)))
+
+
+def pattern(prefix: str) -> str:
+    """Returns the pattern that matches what starts with the prefix, and nothing else."""
+    return PATTERN.sub(r"\\\1", prefix) + "*"
