@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 )
 
 from haltable.stores import Conflict, Durability, Entry, MemoryStore, RedisStore, SQLiteStore
-from tests.stores.strangers.postgres import PostgresStore
+from tests.stores.hands import KINDS, opened
 
 # Few keys, so that calls meet; with what a pattern or an order could trip over.
 NAMES = st.sampled_from(["a", "ab", "a%", "b", "é", "\U0001f600", ""])
@@ -182,14 +182,17 @@ def test_redis_is_a_dictionary(redis_url):
     run(OfRedis, 15, 25)
 
 
-def test_postgres_is_a_dictionary(postgres_url):
-    """A store over PostgreSQL agrees with a dictionary."""
+@pytest.mark.parametrize("kind", KINDS)
+def test_postgres_is_a_dictionary(kind, postgres_url):
+    """The stores on PostgreSQL agree with a dictionary, over each kind of source."""
 
     class OfPostgres(AgainstADictionary):
         def open(self):
-            return self.stack.enter_context(contextlib.closing(PostgresStore(postgres_url)))
+            store = self.stack.enter_context(opened(kind, postgres_url))
+            store.create_schema()
+            return store
 
-    run(OfPostgres, 15, 25)
+    run(OfPostgres, 8, 20)
 
 
 def test_a_machine_finds_a_mistake():

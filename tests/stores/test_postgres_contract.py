@@ -8,6 +8,7 @@ for every call, as behind a pooler where each statement has another backend.
 from __future__ import annotations
 
 import uuid
+from contextlib import contextmanager
 from functools import partial
 
 import anyio
@@ -75,6 +76,23 @@ class TestOverAPool(PostgresContract):
 
 class TestOverAPoolThatIsNotInAutocommit(TestOverAPool):
     autocommit = False
+
+
+class Pooler:
+    """A pool whose every connection is another backend, as behind a transaction pooler."""
+
+    def __init__(self, url):
+        self.url = url
+
+    @contextmanager
+    def connection(self):
+        with psycopg.connect(self.url, autocommit=True, prepare_threshold=0) as connection:
+            yield connection
+
+
+class TestOverAnotherBackendForEachCall(PostgresContract):
+    def make_store(self):
+        return PostgresStore(Pooler(self.url))
 
 
 class AsyncPostgresContract(PostgresContract):
