@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import functools
 import os
-import secrets
 from collections.abc import Container
 from pathlib import Path
 
@@ -24,7 +23,7 @@ _DEAD_STATES = ("Z", "X", "x")
 def new_owner() -> Owner:
     """Returns an owner for one run of this process, with a token of its own."""
     boot, space, pid, born = _process(os.getpid())
-    return Owner(boot, space, pid, born, secrets.token_hex(16))
+    return Owner(boot, space, pid, born, os.urandom(16).hex())
 
 
 def is_dead(owner: Owner, alive: Container[str]) -> bool:

@@ -7,17 +7,12 @@ be shared by any number of threads and tasks.
 
 from __future__ import annotations
 
-from collections.abc import (
-    AsyncIterable,
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Iterable,
-    Iterator,
-)
+import sys
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast, overload
 
 from haltable._call import Call
+from haltable._fields import Effects, Settings
 from haltable._over import AsyncOver, Over
 from haltable._policy import (
     check_breakers,
@@ -28,12 +23,10 @@ from haltable._policy import (
     check_sinks,
     check_store,
 )
-from haltable._state import Settings
 from haltable.backoff import Backoff, as_delay
 from haltable.breaker import Breaker
 from haltable.clock import Clock, SystemClock
 from haltable.errors import ConfigurationError
-from haltable.guard import effects_of
 from haltable.iteration import Iteration
 from haltable.plan import Plan
 from haltable.report import Report
@@ -120,14 +113,13 @@ class Loop:
             lease=check_seconds("lease", lease),
             max_hold=None if max_hold is None else check_seconds("max_hold", max_hold),
             grace=check_seconds("grace", grace),
-            effects=effects_of(breakers, store),
+            effects=_guarded(breakers, store),
         )
 
     def __setattr__(self, name: str, value: object) -> None:
-        if name in self.__slots__ and not hasattr(self, name):
-            object.__setattr__(self, name, value)
-        else:
+        if name not in self.__slots__ or hasattr(self, name):
             raise AttributeError(f"a Loop is frozen: {name} cannot be set")
+        object.__setattr__(self, name, value)
 
     # Ways in ----------------------------------------------------------------------
 
@@ -316,5 +308,13 @@ class Loop:
         return self.start_for(args, kwargs)
 
     def __repr__(self) -> str:
-        names = ", ".join(breaker.name for breaker in self._settings.plan.breakers)
-        return f"<Loop {names}{'' if self._key is None else f' key={self._key!r}'}>"
+        names = [breaker.name for breaker in self._settings.plan.breakers]
+        return f"<Loop {', '.join(names)}{'' if self._key is None else f' key={self._key!r}'}>"
+
+
+def _guarded(breakers: tuple[Breaker, ...], store: AnyStore | None) -> Effects | None:
+    if "haltable.guard" not in sys.modules:
+        return None  # Whoever has a guard has loaded it; nobody else waits for that.
+    from haltable.guard import effects_of
+
+    return effects_of(breakers, store)

@@ -8,7 +8,6 @@ store.  It is made once, when somebody asks for it.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar, cast
 
@@ -179,6 +178,8 @@ def portable(report: Report[Any]) -> Report[Any]:
 
 
 def _pickles(value: object) -> bool:
+    import pickle  # Only a report that crosses processes needs it.
+
     try:
         pickle.loads(pickle.dumps(value))
     except Exception:  # Any class's own __reduce__ may raise anything.
