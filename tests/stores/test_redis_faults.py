@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
 import time
+from typing import ClassVar
 
 import anyio
 import pytest
@@ -79,6 +81,47 @@ def test_a_killed_server_has_what_it_acknowledged(server, store):
     assert replace(store, b"after").version > versions[-1]
 
 
+@pytest.mark.parametrize("forced", ["always", "no"])
+def test_kills_under_load_lose_nothing(forced):
+    """Whatever was acknowledged is there after SIGKILL; what was not is there or not, as told."""
+    kills, done = 10, threading.Event()
+
+    def kill():
+        pause = threading.Event()
+        for number in range(kills):
+            pause.wait(0.01 + 0.003 * number)
+            server.end(signal.SIGKILL)
+            server.start()
+        done.set()
+
+    with (
+        redis_server(appendonly="yes", appendfsync=forced) as server,
+        RedisStore(redis.Redis.from_url(server.url)) as store,
+    ):
+        held = store.write("key", b"0", expected=0)
+        killer = threading.Thread(target=kill)
+        killer.start()
+        while not done.is_set():
+            value = b"%d" % (int(held.value) + 1)
+            there, outcome = None, None
+            try:
+                held = store.write("key", value, expected=held.version)
+                continue
+            except StoreError as error:
+                outcome = error.outcome
+            while there is None:
+                with contextlib.suppress(StoreError):
+                    there = store.read("key")
+            if there.version != held.version:
+                assert (outcome, there.value) == ("unknown", value)
+            held = there
+        killer.join()
+        last = store.read("key")
+
+    assert (last.value, last.version) == (held.value, held.version)
+    assert int(last.value) > 0
+
+
 def test_a_restart_without_persistence_repeats_no_version():
     """A server that forgot all gives out later versions than it ever did before."""
     with redis_server() as server:
@@ -129,6 +172,32 @@ def test_a_server_that_hangs_is_waited_for_once(server, store):
     assert there.value == b"second"
     # The two reads, the write, and the look at the server after the fault.
     assert server.calls("evalsha") - before == 4
+
+
+def test_a_loop_asks_what_became_of_a_write(server, store):
+    """A reply that is lost in mid-run costs no start and counts none twice."""
+    tries, lost = [], threading.Event()
+
+    def thaw():
+        until(lambda: not store._asked)
+        lost.set()
+        server.send(signal.SIGCONT)
+
+    def body(iteration):
+        tries.append(iteration.starts)
+        if iteration.starts == 2:
+            server.send(signal.SIGSTOP)
+            threads.append(threading.Thread(target=thaw))
+            threads[0].start()
+
+    threads = []
+    loop = Loop(IterationCap(4), ExitCondition(success=never), key="job", store=store)
+    report = loop.run(body)
+    threads[0].join()
+
+    assert lost.is_set()
+    assert (tries, report.starts, report.durable) == ([1, 2, 3, 4], 4, True)
+    assert Operator(store).show("job").starts == 4
 
 
 def test_a_server_that_dies_over_a_write(server, store):
@@ -249,6 +318,76 @@ def test_versions_grow_where_the_clock_goes_back(server, store):
 
     assert versions == [ahead + 1, ahead + 2, ahead + 3]
     assert store.write("key", b"", expected=0).version == ahead + 4
+
+
+def test_the_hosts_client_stays_as_it_was(server):
+    """The store shares no connection with the client, and changes none of its settings."""
+    with redis.Redis.from_url(server.url, decode_responses=True) as client:
+        given, number = dict(client.connection_pool.connection_kwargs), client.client_id()
+        with RedisStore(client) as store:
+            store.write("key", b"", expected=0)
+            apart = client.client_id()
+
+        assert client.client_id() == apart == number
+        assert client.connection_pool.connection_kwargs == given
+        assert client.hget("haltable:key", "value") == ""
+
+
+class Interrupted:
+    """Has a connection be interrupted once, when the command is sent and the answer not read."""
+
+    #: Who was interrupted; emptied for one to be.
+    links: ClassVar[list[object]]
+
+    def interrupt(self):
+        if not self.links:
+            self.links.append(self)
+            raise KeyboardInterrupt
+
+
+class Link(Interrupted, redis.UnixDomainSocketConnection):
+    links: ClassVar[list[object]] = [None]
+
+    def read_response(self, *arguments, **named):
+        self.interrupt()
+        return super().read_response(*arguments, **named)
+
+
+class AsyncLink(Interrupted, redis.asyncio.UnixDomainSocketConnection):
+    links: ClassVar[list[object]] = [None]
+
+    async def read_response(self, *arguments, **named):
+        self.interrupt()
+        return await super().read_response(*arguments, **named)
+
+
+def test_an_answer_that_nobody_read(server):
+    """A connection on which an answer is still to come is not used for the next question."""
+    path = server.url.removeprefix("unix://")
+    pool = redis.ConnectionPool(connection_class=Link, path=path)
+    with RedisStore(redis.Redis(connection_pool=pool)) as store:
+        store.check()
+        Link.links.clear()
+        with pytest.raises(KeyboardInterrupt):
+            store.read("key")
+
+        assert [link._sock for link in Link.links] == [None]
+        assert store.read("key") is None
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_an_answer_that_no_task_read(server, anyio_backend):
+    """The twin gives such a connection up too."""
+    path = server.url.removeprefix("unix://")
+    pool = redis.asyncio.ConnectionPool(connection_class=AsyncLink, path=path)
+    async with AsyncRedisStore(redis.asyncio.Redis(connection_pool=pool)) as store:
+        await store.check()
+        AsyncLink.links.clear()
+        with pytest.raises(KeyboardInterrupt):
+            await store.read("key")
+
+        assert [link.is_connected for link in AsyncLink.links] == [False]
+        assert await store.read("key") is None
 
 
 def test_a_closed_store(server, store):

@@ -13,6 +13,8 @@ from typing import Any, assert_type
 
 import attrs
 import psycopg
+import redis
+import redis.asyncio
 
 import haltable
 from haltable import (
@@ -59,7 +61,15 @@ from haltable.effects import (
     claim,
 )
 from haltable.evidence import Evidence, Files, GitTree, Output, Probe, Rows
-from haltable.stores import AsyncStore, Conflict, Durability, Entry, Store
+from haltable.stores import (
+    AsyncRedisStore,
+    AsyncStore,
+    Conflict,
+    Durability,
+    Entry,
+    RedisStore,
+    Store,
+)
 
 
 @attrs.frozen
@@ -464,11 +474,15 @@ def stores(store: Store, other: AsyncStore) -> None:
     """What ships is what the contract says."""
     memory: Store = MemoryStore()
     file: Store = SQLiteStore("loops.db")
-    for each in (memory, file, store):
+    client = redis.Redis(host="10.0.0.7")
+    shared: Store = RedisStore(client, prefix="loops:", durability=Durability.MACHINE)
+    waiting: AsyncStore = AsyncRedisStore(redis.asyncio.Redis(host="10.0.0.7"))
+    for each in (memory, file, shared, store):
         assert_type(each.durability, Durability)
         assert_type(each.read("key"), Entry | None)
         assert_type(each.write("key", b"", expected=0), Entry | Conflict)
-    Loop(IterationCap(3), key="k", store=other)
+    for twin in (waiting, other):
+        Loop(IterationCap(3), key="k", store=twin)
 
 
 def operating(store: Store) -> None:

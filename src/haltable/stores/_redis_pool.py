@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Connections of a store's own, made as those of the host's client are, but for three things.
+"""Connections of a store's own, made as those of the host's client are, but for two things.
 
-They never retry, they never decode, and they do not wait for ever.  What the
-client does for the host's other needs stays as it is.
+They never retry, and they do not wait for ever.  What the client does for the
+host's other needs stays as it is.
 """
 
 from __future__ import annotations
@@ -65,7 +65,6 @@ def own_pool(pool: Any, retry: Callable[[NoBackoff, int], Any]) -> Any:
     given = pool.connection_kwargs
     own.connection_kwargs = {
         **given,
-        "decode_responses": False,
         "retry": retry(NoBackoff(), 0),
         "retry_on_error": [],
         "retry_on_timeout": False,

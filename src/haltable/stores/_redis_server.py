@@ -15,12 +15,13 @@ from haltable.store import Durability
 __all__ = [
     "check_arguments",
     "durability_of",
-    "is_weak",
     "read_about",
     "read_settings",
     "refusal_of",
-    "weakness",
+    "weakness_of",
 ]
+
+_OR_SAY_SO = "or say what a write survives with durability=haltable.stores.Durability..."
 
 
 def check_arguments(prefix: object, durability: object) -> None:
@@ -72,7 +73,7 @@ def durability_of(about: Mapping[str, str], settings: Mapping[str, str]) -> Dura
         about: the server's INFO.
         settings: its append-only settings; empty if it does not tell them.
     """
-    if about.get("aof_enabled", "0") != "1":
+    if weakness_of(about, settings) is not None:
         return Durability.NOTHING
     always = settings.get("appendfsync") == "always"
     # While it rewrites its log, such a server does not wait for the disk either.
@@ -80,15 +81,25 @@ def durability_of(about: Mapping[str, str], settings: Mapping[str, str]) -> Dura
     return Durability.MACHINE if always and not rests else Durability.PROCESS
 
 
-def is_weak(durability: Durability) -> bool:
-    """Whether a restart of the server forgets what it has acknowledged."""
-    return durability < Durability.PROCESS
+def weakness_of(about: Mapping[str, str], settings: Mapping[str, str]) -> str | None:
+    """Returns what a server forgets that it has acknowledged, as a predicate; None if nothing.
 
-
-def weakness(server: str) -> str:
-    """Returns the warning about a server that forgets."""
+    Args:
+        about: the server's INFO.
+        settings: its append-only settings; empty if it does not tell them.
+    """
+    if about.get("aof_enabled", "0") != "1":
+        return (
+            "has appendonly 'no': when it restarts, it forgets counts, verdicts and effects; set "
+            f"appendonly to 'yes' and appendfsync to 'always', {_OR_SAY_SO}"
+        )
+    forced = settings.get("appendfsync")
+    # With "no", all is written before it is acknowledged, and only the disk may lag.  With
+    # "everysec", the write too waits for a slow disk, up to two seconds, and the reply does not.
+    if forced in {"always", "no"}:
+        return None
+    said = "does not tell its appendfsync" if forced is None else f"has appendfsync {forced!r}"
     return (
-        f"Redis {server} has appendonly 'no': when it restarts, it forgets counts, verdicts and "
-        "effects, so that none of them is bounded any more; set appendonly to 'yes', or say that "
-        "this is meant with durability=Durability.NOTHING"
+        f"{said}: when it is killed, it may forget the starts and effects of the last seconds; "
+        f"set appendfsync to 'always', {_OR_SAY_SO}"
     )

@@ -30,11 +30,10 @@ from haltable.stores._redis_script import (
 from haltable.stores._redis_server import (
     check_arguments,
     durability_of,
-    is_weak,
     read_about,
     read_settings,
     refusal_of,
-    weakness,
+    weakness_of,
 )
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ class AsyncRedisStore:
 
     Making a store asks nothing of the server.  The first call does, and the one
     after a failure: a replica is refused, and so is a ``maxmemory-policy`` that
-    forgets records.  A server that keeps no append-only file is warned of.
+    forgets records.  A server that may forget what it has acknowledged is warned of.
 
     The tasks of one event loop may share a store, and should close it there.
     Under trio give `RedisStore` instead: it is called in threads.
@@ -66,7 +65,7 @@ class AsyncRedisStore:
         prefix: begins the name of each record in Redis; no store's prefix may begin
             with that of another on the same database.
         durability: what a write survives, if you know better than the server's
-            settings tell, as for a managed Redis; nothing is warned of then.
+            settings tell, as for a managed one, or take the risk; nothing is warned of then.
 
     Raises:
         ConfigurationError: an argument cannot be right.
@@ -128,27 +127,31 @@ class AsyncRedisStore:
     async def check(self) -> Durability:
         """Asks the server whether it can hold records, and returns what a write survives.
 
-        With ``appendonly`` it is ``PROCESS``, with ``appendfsync always`` too
-        ``MACHINE``, else ``NOTHING``.  Replication does not count: it does not wait.
+        With ``appendonly yes`` it is ``MACHINE`` if ``appendfsync`` is ``always``, and
+        ``PROCESS`` if it is ``no``.  It is ``NOTHING`` with ``everysec``, since a
+        server that is killed may then forget seconds, and without ``appendonly``.
+        Replication does not count: it does not wait.
 
         Raises:
             StoreError: it cannot be reached, is a replica, or would forget records.
         """
         if self._closed:
             raise StoreError(f"{self!r} is closed", outcome="refused")
-        found = [max(Durability) if self._stated is None else self._stated]
+        found, weakness = [max(Durability) if self._stated is None else self._stated], None
         for node in await self._route.nodes():
             about = read_about(await self._run(node, ABOUT, 0))
             refusal = refusal_of(about)
             if refusal is not None:
                 raise StoreError(f"Redis {self._route.place} {refusal}", outcome="refused")
             if self._stated is None:
-                found.append(durability_of(about, await self._settings(node)))
+                settings = await self._settings(node)
+                found.append(durability_of(about, settings))
+                weakness = weakness or weakness_of(about, settings)
         self._durability = min(found)
         self._asked = True
-        if is_weak(self._durability) and self._stated is None and not self._warned:
+        if weakness is not None and not self._warned:
             self._warned = True
-            warnings.warn(weakness(self._route.place), RuntimeWarning, stacklevel=2)
+            warnings.warn(f"Redis {self._route.place} {weakness}", RuntimeWarning, stacklevel=2)
         return self._durability
 
     async def read(self, key: str) -> Entry | None:
