@@ -20,7 +20,7 @@ from pathlib import Path
 import attrs
 import pytest
 from sybil import Sybil
-from sybil.parsers.markdown import PythonCodeBlockParser
+from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
 from haltable import Iteration, Loop, Operator, Poller, Report, Run
 from tests.house.tree import ROOT
@@ -60,7 +60,7 @@ class Shown:
 def shown(page: Path) -> Iterator[Shown]:
     """Runs the examples of a page, from the first to the last."""
     text = page.read_text()
-    book = Sybil([PythonCodeBlockParser()], path=str(page.parent), pattern=page.name)
+    book = Sybil([PythonCodeBlockParser(), SkipParser()], path=str(page.parent), pattern=page.name)
     for example in book.parse(page).examples():
         with contextlib.redirect_stdout(io.StringIO()) as printed:
             example.evaluate()
