@@ -13,6 +13,7 @@ import pytest
 from psycopg_pool import AsyncConnectionPool
 
 from haltable import (
+    ConfigurationError,
     ExitCondition,
     IdempotencyGuard,
     IterationCap,
@@ -162,6 +163,33 @@ def test_an_effect_happens_once(store, open_twin, key):
     second = anyio.run(main)
 
     assert (first, second, done) == ("made", "made", [1])
+
+
+def test_the_async_store_is_refused_on_trio(key, postgres_url):
+    """Psycopg's driver is for asyncio: on trio a run is told so before any body."""
+    connect = partial(psycopg.AsyncConnection.connect, postgres_url)
+    loop = Loop(IterationCap(9), key=key, store=AsyncPostgresStore(connect))
+    tries = []
+
+    async def body():
+        tries.append(1)
+
+    with pytest.raises(ConfigurationError, match=r"asyncio only, and this is trio.*PostgresStore"):
+        anyio.run(loop.arun, body, backend="trio")
+
+    assert tries == []
+
+
+def test_an_effect_of_the_async_store_is_refused_on_trio(key, postgres_url):
+    """An effect without a loop is told so too, and does not happen."""
+    connect = partial(psycopg.AsyncConnection.connect, postgres_url)
+    guard = IdempotencyGuard(store=AsyncPostgresStore(connect))
+    done = []
+
+    with pytest.raises(ConfigurationError, match=r"asyncio only, and this is trio.*PostgresStore"):
+        anyio.run(guard.aonce, key, lambda: done.append(1), backend="trio")
+
+    assert done == []
 
 
 def test_two_hosts_share_a_key(postgres_url, key):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+import time
 import uuid
 
 import anyio
@@ -239,6 +240,21 @@ def test_a_version_grows_over_a_clock_that_went_back(connection, store):
     third = store.write("a", b"3", expected=0)
 
     assert (second.version, third.version) == (far + 1, far + 2)
+
+
+def test_an_age_begins_with_the_write(connection, store):
+    """What the transaction did before does not make a record older, nor does a replacement."""
+    connection.execute("SELECT pg_sleep(1)")
+    begun = time.monotonic()
+    first = store.write("a", b"1", expected=0)
+    made = (store.read("a").age, time.monotonic() - begun)
+    connection.execute("SELECT pg_sleep(1)")
+    begun = time.monotonic()
+    store.write("a", b"2", expected=first.version)
+    replaced = (store.read("a").age, time.monotonic() - begun)
+
+    assert made[0] <= made[1] + 0.02
+    assert replaced[0] <= replaced[1] + 0.02
 
 
 def test_any_connection_will_do(connect):

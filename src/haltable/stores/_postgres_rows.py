@@ -39,8 +39,8 @@ CREATE TABLE IF NOT EXISTS {table} (
     written timestamptz NOT NULL,
     value bytea
 )"""
-# The server's clock, and not the moment at which its transaction began: a
-# statement may wait for a lock.
+# The server's clock, and not the moment at which a host's transaction began.  A
+# write that waits for a lock may be dated before the wait, never before it was sent.
 _AGE = "GREATEST(0, extract(epoch FROM clock_timestamp() - written))::float8"
 # What this very commit survives: settings of this session on this server.
 _SURVIVES = """\
