@@ -126,10 +126,13 @@ class TestAsyncOverAConnection(AsyncPostgresContract):
             await store._run("wait", b"SELECT pg_sleep(60)")
         with pytest.raises(StoreError) as caught:
             await store.write(key, b"second", expected=written.version)
+        await store._source._given.close()
 
         assert scope.cancelled_caught
         assert caught.value.outcome == "refused"
-        assert "the connection is closed" in str(caught.value)
+        # Which of the two the driver leaves behind depends on its version.
+        said = str(caught.value)
+        assert "the connection is closed" in said or "in the middle of a statement" in said
         with PostgresStore(self.connect) as other:
             assert other.read(key).value == b"first"
 
@@ -183,7 +186,10 @@ class TestAsyncInATransaction(AsyncPostgresContract):
             await store._run("wait", b"SELECT pg_sleep(60)")
         with pytest.raises(StoreError) as caught:
             await store.write("key", b"second", expected=written.version)
+        await store._connection.close()
 
         assert scope.cancelled_caught
         assert caught.value.outcome == "refused"
-        assert "the connection is closed" in str(caught.value)
+        # Which of the two the driver leaves behind depends on its version.
+        said = str(caught.value)
+        assert "the connection is closed" in said or "in the middle of a statement" in said

@@ -224,6 +224,9 @@ class PostgresTransaction:
             raise refusal(self._table, "is not used: roll your failed transaction back first", act)
         if status == _IN_TRANSACTION or (status == IDLE and not connection.autocommit):
             return True
+        if status != IDLE:
+            what = "is not used: the connection is in the middle of a statement, or broken"
+            raise refusal(self._table, what, act)
         if not alone:
             what = f"has no open transaction, so nothing may {act}: begin yours first"
             raise refusal(self._table, what, act)
