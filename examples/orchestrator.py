@@ -32,6 +32,7 @@ from haltable import (
 from haltable.bodies import Command, CommandFailed, Completed
 from haltable.conditions import file_exists, idle, raised, returned
 from haltable.evidence import Files
+from haltable.stores import Store
 
 # -- The daemon: with the imports, at most 60 lines ----------------------------------
 
@@ -46,7 +47,7 @@ class Task:
     evidence: str  # A glob over what the command makes.
     produces: str  # The file that is there when the task is done.
 
-    def loop(self, store: SQLiteStore) -> Loop:
+    def loop(self, store: Store) -> Loop:
         """Returns the task's loop; what nobody knows is fatal, for another try would not tell."""
         breakers = [
             IterationCap(20, max_consecutive_failures=3),
