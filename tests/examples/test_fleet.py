@@ -140,7 +140,7 @@ def test_the_demonstration_looks(tmp_path):
 
 
 def test_the_worker_is_short():
-    """What a fleet takes beside the orchestrator's tasks has, imports included, 60 lines at most."""
+    """What a fleet takes beside the orchestrator's tasks is at most 60 lines, imports included."""
     code, _ = SCRIPT.read_text().split("\n# -- The demonstration")
     _, code = code.split('"""\n\n', 1)
     lines = [line for line in code.splitlines() if line.strip() and not line.startswith("#")]
