@@ -46,7 +46,11 @@ def serve() -> None:
     with shared() as store:
         store.create_schema()
         poller = Poller(
-            ready, Task.attempt, loop=lambda task: task.loop(store), until=never, every=0.1
+            ready,
+            Task.attempt,
+            loop=lambda task: task.loop(store),
+            until=never,
+            every=0.1,
         )
         print(poller.run(handle_signals=True))
 

@@ -26,13 +26,12 @@ from haltable import (
     Operator,
     OutcomeUnknown,
     Poller,
-    SQLiteStore,
     StallDetector,
 )
 from haltable.bodies import Command, CommandFailed, Completed
 from haltable.conditions import file_exists, idle, raised, returned
 from haltable.evidence import Files
-from haltable.stores import Store
+from haltable.stores import SQLiteStore, Store
 
 # -- The daemon: with the imports, at most 60 lines ----------------------------------
 
@@ -49,13 +48,13 @@ class Task:
 
     def loop(self, store: Store) -> Loop:
         """Returns the task's loop; what nobody knows is fatal, for another try would not tell."""
-        breakers = [
+        bounds = [
             IterationCap(20, max_consecutive_failures=3),
             StallDetector(after=2, evidence=Files(self.evidence)),
             IdempotencyGuard(),
             ExitCondition(success=file_exists(self.produces)),
         ]
-        return Loop(*breakers, key=self.name, store=store, delay=0.3, lease=5, fatal=OutcomeUnknown)
+        return Loop(*bounds, key=self.name, store=store, delay=0.3, lease=30, fatal=OutcomeUnknown)
 
     def attempt(self, iteration: Iteration) -> Completed:
         """Makes one try, for which the customer is charged unless that was done before."""

@@ -116,6 +116,16 @@ def test_the_fleet_runs_on_the_readers_server(monkeypatch, tmp_path):
     check(screen)
 
 
+def test_the_page_shows_a_screen():
+    """What the page shows is what a reader will see, numbers of workers and seconds aside."""
+    shows = (ROOT / "docs" / "how-to" / "run-a-fleet.md").read_text()
+    (screen,) = re.findall(r"^```text\n(.*?)^```$", shows, re.MULTILINE | re.DOTALL)
+
+    check(screen)
+    words = {line for line in screen.splitlines() if not re.search(r"\d", line)}
+    assert [line for line in words if line.strip() not in SCRIPT.read_text()] == []
+
+
 def test_the_fleet_says_what_it_needs():
     """A server that nobody may crash is none for a demonstration, and one sentence says so."""
     code, screen, errors = shown(POSTGRES="host=/nowhere")
