@@ -15,6 +15,11 @@ import hypothesis
 import pytest
 
 from tests.house import leaks
+from tests.servers.redis import redis_cluster_port, redis_url, valkey_socket
+from tests.stores.servers import postgres_url
+
+#: The servers that any test may ask for; each is started once.
+__all__ = ["postgres_url", "redis_cluster_port", "redis_url", "valkey_socket"]
 
 WATCH = pytest.StashKey[leaks.Watch | None]()
 

@@ -17,7 +17,6 @@ from haltable import (
     Operator,
     OutcomeUnknown,
     PayloadMismatch,
-    SQLiteStore,
 )
 from haltable.effect_records import EffectRecord, decode_effect, encode_effect
 from haltable.effect_view import EffectView
@@ -46,7 +45,7 @@ RAISED = {
 
 def judge(lives: list[Life], codes: list[int]) -> list[dict[str, Any]]:
     """Returns for each life where it ended, and which promises were broken."""
-    with SQLiteStore(lives[0].path) as store:
+    with lives[0].place.open() as store:
         listed = {view.key: view for view in Operator(store).effects()}
         found = [
             _Case(store, life, code, listed.get(life.key)).judged()
@@ -63,7 +62,7 @@ def judge(lives: list[Life], codes: list[int]) -> list[dict[str, Any]]:
 class _Case:
     """One life that has ended, and what is known of it."""
 
-    def __init__(self, store: SQLiteStore, life: Life, code: int, view: EffectView | None) -> None:
+    def __init__(self, store: Any, life: Life, code: int, view: EffectView | None) -> None:
         self.store, self.life, self.code, self.view = store, life, code, view
         self.scenario = SCENARIOS[life.scenario]
         self.words = Tally(life.outside).words()

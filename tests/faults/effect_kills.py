@@ -2,9 +2,8 @@
 """Kills processes that carry out effects, at random moments, and counts what has happened.
 
 The heavy lane beside ``test_effect_crashes``: there each named point is hit,
-here the moments between them are.  Processes work side by side through keys in
-one SQLite file, some of them able to ask the outside; each is killed by a timer
-of its own.
+here the moments between them are.  Processes work side by side through keys at
+one place, some of them able to ask the outside; each is killed by a timer of its own.
 """
 
 from __future__ import annotations
@@ -20,11 +19,12 @@ from typing import Any, Literal
 
 import attrs
 
-from haltable import EffectHeld, IdempotencyGuard, Operator, OutcomeUnknown, SQLiteStore
+from haltable import EffectHeld, IdempotencyGuard, Operator, OutcomeUnknown
 from haltable.effects import EffectState, Happened, NotHappened
-from tests.effects.sites import make_site
+from tests.effects.sites import Site
 from tests.faults.children import all_ended, start
 from tests.faults.lane import be_quiet
+from tests.faults.places import Place
 from tests.faults.tally import Tally
 
 __all__ = ["Counts", "EffectLane"]
@@ -64,6 +64,7 @@ class Death:
     """A process's work until it dies: where, how, from which key on, and when."""
 
     folder: str
+    place: Place
     way: str
     on_held: Literal["raise", "wait", "skip"]
     asks: bool
@@ -73,10 +74,10 @@ class Death:
 
 
 class EffectLane:
-    """Processes that die over one file, and what must hold when they have."""
+    """Processes that die over one place, and what must hold when they have."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, place: Place, seed: int) -> None:
+        self._folder, self._place = folder, place
         self._chance = random.Random(seed)
         self._tally = Tally(folder / "newest")
         (folder / "keys").mkdir()
@@ -87,7 +88,6 @@ class EffectLane:
         Raises:
             AssertionError: if one ended in any other way.
         """
-        make_site("once", "SQLite", str(self._folder / "effects.db"))[1]()
         while kills > 0:
             many = min(SIDE_BY_SIDE, kills)
             codes = all_ended([start(work, self._death()) for _ in range(many)])
@@ -101,7 +101,8 @@ class EffectLane:
         Raises:
             AssertionError: if a promise broke; it says which, of which key.
         """
-        with SQLiteStore(self._folder / "effects.db") as store:
+        self._place.settle()
+        with self._place.open() as store:
             ops = Operator(store)
             left = ops.effects()
             for view in left:
@@ -143,6 +144,7 @@ class EffectLane:
         chance = self._chance
         return Death(
             folder=str(self._folder),
+            place=self._place,
             way=chance.choice(WAYS),
             on_held=chance.choice(("raise", "wait", "skip")),
             asks=chance.random() < 0.3,
@@ -158,7 +160,8 @@ def work(death: Death) -> None:
     threading.Thread(target=_end, args=(death.after,), daemon=True).start()
     chance = random.Random(death.seed)
     tally = Tally(Path(death.folder, "newest"))
-    site, _ = make_site(death.way, "SQLite", str(Path(death.folder, "effects.db")))
+    store = death.place.open()
+    site = Site(death.way, store, store, not_at_all)
 
     def truth(key: str, record: object) -> Any:
         return _truth(death.folder, key, record)
@@ -175,6 +178,11 @@ def work(death: Death) -> None:
                 continue
             if value is not None:
                 _outside(death.folder, key).mark(f"returned {json.dumps(value)}")
+
+
+def not_at_all(seconds: float) -> None:
+    """Does not move a real store's clock."""
+    raise AssertionError(seconds)
 
 
 def _end(after: float) -> None:

@@ -28,7 +28,7 @@ import anyio.from_thread
 import anyio.to_thread
 import attrs
 
-from haltable import IdempotencyGuard, SQLiteStore, _watch
+from haltable import IdempotencyGuard, _watch
 from haltable._owner import new_owner
 from haltable.effect_ledger import Request, claimed
 from haltable.effect_records import encode_effect
@@ -48,6 +48,7 @@ from tests.faults.effect_points import (
     PointedEffects,
     of_write,
 )
+from tests.faults.places import Place
 from tests.faults.tally import Tally
 
 __all__ = [
@@ -61,6 +62,7 @@ __all__ = [
     "batch",
     "calm_guard",
     "happened_outside",
+    "ways_on",
 ]
 
 #: How a process ends at a point; an exception is none at all, once or for good.
@@ -173,7 +175,7 @@ class Life:
 
     Args:
         key: the effect's.
-        path: the database file.
+        place: where its record is kept.
         outside: the file in which is noted what happens.
         way: how the effect is called.
         scenario: the name of what would happen.
@@ -182,7 +184,7 @@ class Life:
     """
 
     key: str
-    path: str
+    place: Place
     outside: str
     way: str
     scenario: str
@@ -190,7 +192,15 @@ class Life:
     death: str
 
     def __str__(self) -> str:
-        return f"{self.way}, {self.scenario}: {self.death} at {self.point!r}"
+        return f"{self.place}, {self.way}, {self.scenario}: {self.death} at {self.point!r}"
+
+
+def ways_on(kind: str) -> tuple[str, ...]:
+    """Returns the ways to call an effect whose record is kept in a place of this kind.
+
+    A server's own asynchronous store is for asyncio; on trio it has the other one, in threads.
+    """
+    return tuple(way for way in WAYS if kind == "sqlite" or way != "aonce on trio, async store")
 
 
 class Fault(Exception):
@@ -237,9 +247,8 @@ class _Living:
         if life.point is not None:
             acts[life.point] = self.die
         self.points = EffectPoints(acts, note=self.note, lasting=life.death == "exceptions")
-        inner = SQLiteStore(life.path, create=False)
         kind = AsyncPointedEffects if "async store" in life.way else PointedEffects
-        self.store: Any = kind(inner, self.points)
+        self.store: Any = kind(life.place, self.points)
         clock = None if self.scenario.renews is None else Leaping()
         asks = None if self.scenario.asks is None else self.reconcile
         self.guard = calm_guard(self.store, clock=clock, reconcile=asks)
@@ -389,7 +398,7 @@ def _leave(lives: list[Life]) -> None:
     """Leaves what dead processes left behind."""
     owner = _dead_owner()
     what, checked = fingerprint(PAYLOAD, (), {})
-    with SQLiteStore(lives[0].path) as store:
+    with lives[0].place.open() as store:
         for life in lives:
             left = SCENARIOS[life.scenario].left
             if left is None:
@@ -403,13 +412,16 @@ def _leave(lives: list[Life]) -> None:
 
 
 @contextmanager
-def _kept_open(path: str) -> Generator[None]:
-    """Keeps the file open elsewhere: who opens it alone pays for its recovery."""
+def _kept_open(place: Place) -> Generator[None]:
+    """Keeps a file open elsewhere: who opens it alone pays for its recovery."""
+    if place.kind != "sqlite":
+        yield
+        return
     reading, writing = os.pipe()
 
     def keep() -> int:
         os.close(writing)
-        with SQLiteStore(path) as store:
+        with place.open() as store:
             store.read("any")
             os.read(reading, 1)
         return 0
@@ -425,9 +437,12 @@ def _kept_open(path: str) -> Generator[None]:
 
 def batch(lives: list[Life], judge: Callable[[list[Life], list[int]], Any], report: str) -> None:
     """Lives all of these lives, each in a process of its own, and reports what a judge says."""
+    place = lives[0].place
     _leave(lives)
-    with _kept_open(lives[0].path):
-        found = judge(lives, _lived(lives))
+    with _kept_open(place):
+        codes = _lived(lives)
+        place.settle()
+        found = judge(lives, codes)
     Path(report).write_text(json.dumps(found))
 
 

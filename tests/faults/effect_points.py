@@ -11,14 +11,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import anyio.lowlevel
 
-from haltable import SQLiteStore
 from haltable.effect_records import EffectRecord, decode_effect
 from haltable.effects import EffectState
 from haltable.stores import Conflict, Entry
+from tests.faults.places import Place
 
 __all__ = [
     "ACTED",
@@ -58,6 +59,10 @@ POINTS = frozenset(
 )
 
 
+#: The point inside of the write that this thread or task is at; none while it is at none.
+_INSIDE = ContextVar("inside", default="")
+
+
 class EffectPoints:
     """Lets something happen at the first pass of a point, or from then on at each.
 
@@ -91,106 +96,137 @@ class EffectPoints:
         if name in self._acts and (first or self._lasting):
             self._acts[name]()
 
+    @contextmanager
+    def writing(self, name: str) -> Generator[None]:
+        """Says which point lies inside of what the block writes."""
+        before = _INSIDE.set(name)
+        try:
+            yield
+        finally:
+            _INSIDE.reset(before)
+
+    def inside(self) -> None:
+        """Passes the point inside of what is written here, if anything is."""
+        name = _INSIDE.get()
+        if name:
+            self.at(name)
+
 
 class PointedEffects:
-    """A SQLite store whose every call has points around it, and whose writes have one inside."""
+    """A place's store whose every call has points around it, and whose writes have one inside.
+
+    Inside is SQLite's transaction; of a server it is where all has been sent, and
+    no answer read.
+    """
 
     blocks = True
 
-    def __init__(self, inner: SQLiteStore, points: EffectPoints) -> None:
-        self.inner, self._points = inner, points
-        self.durability = inner.durability
-        #: Is set once a lease was renewed, or was to be.
-        self.renewed = threading.Event()
-        self._kinds: dict[bytes, str] = {}
-        self._claims = False
-        self._inside = ""
-        with inner._file.lock:
-            connection = inner._file.connection(inner._now())
-            connection.create_function("inside", 0, self._passes_inside)
-            for act in ("INSERT", "UPDATE"):
-                # Once the row is changed, and before that is committed.
-                connection.execute(
-                    f"CREATE TEMP TRIGGER inside_{act} AFTER {act} ON haltable"
-                    " BEGIN SELECT inside(); END"
-                )
+    def __init__(self, place: Place, points: EffectPoints) -> None:
+        self.inner = place.open(points.inside)
+        self.durability = self.inner.durability
+        self._writes = Writes(points)
+        self._points, self.renewed = points, self._writes.renewed
 
     def read(self, key: str) -> Entry | None:
-        sent, answered = LOOK_BACK if self._claims else READ
+        sent, answered = self._writes.points_of_read()
         self._points.at(sent)
-        entry = self.inner.read(key)
+        entry: Entry | None = self.inner.read(key)
+        self._writes.saw(entry)
         self._points.at(answered)
         return entry
 
     def write(self, key: str, value: bytes, *, expected: int) -> Entry | Conflict:
-        with self.around(key, value) as (sent, inside, answered):
+        with self._writes.around(value, expected) as (sent, answered):
             self._points.at(sent)
-            reply = self.change(key, value, expected, inside)
+            reply: Entry | Conflict = self.inner.write(key, value, expected=expected)
+            self._writes.saw(reply)
             self._points.at(answered)
             return reply
-
-    @contextmanager
-    def around(self, key: str, value: bytes) -> Generator[tuple[str, ...]]:
-        """Yields the points of a write."""
-        kind = self._kinds.get(value)
-        if kind is None:
-            # A write that is sent again has the kind that it had at first.
-            old = self.inner.read(key)
-            kind = _kind(None if old is None else decode_effect(old.value), decode_effect(value))
-            self._kinds[value] = kind
-        self._claims |= kind in ("claim", "question")
-        try:
-            yield of_write(kind)
-        finally:
-            if kind == "renewal":
-                self.renewed.set()
-
-    def change(self, key: str, value: bytes, expected: int, inside: str) -> Entry | Conflict:
-        """Writes, with the point inside of SQLite's own transaction."""
-        with self.inner._file.lock:
-            self._inside = inside
-            return self.inner.write(key, value, expected=expected)
-
-    def _passes_inside(self) -> int:
-        self._points.at(self._inside)
-        return 0
 
     def scan(self, prefix: str) -> Any:
         return self.inner.scan(prefix)
 
     def delete(self, key: str, *, expected: int) -> bool:
-        return self.inner.delete(key, expected=expected)
+        done: bool = self.inner.delete(key, expected=expected)
+        return done
 
 
 class AsyncPointedEffects:
     """Its async twin; other tasks run before each call and before its reply is there."""
 
-    def __init__(self, inner: SQLiteStore, points: EffectPoints) -> None:
-        self._twin, self._points = PointedEffects(inner, points), points
-        self.durability = inner.durability
-        self.renewed = self._twin.renewed
+    def __init__(self, place: Place, points: EffectPoints) -> None:
+        self.inner = place.open_async(points.inside)
+        self.durability = self.inner.durability
+        self._writes = Writes(points)
+        self._points, self.renewed = points, self._writes.renewed
 
     async def read(self, key: str) -> Entry | None:
+        sent, answered = self._writes.points_of_read()
+        self._points.at(sent)
         await anyio.lowlevel.checkpoint()
-        entry = self._twin.read(key)
+        entry: Entry | None = await self.inner.read(key)
+        self._writes.saw(entry)
         await anyio.lowlevel.checkpoint()
+        self._points.at(answered)
         return entry
 
     async def write(self, key: str, value: bytes, *, expected: int) -> Entry | Conflict:
-        with self._twin.around(key, value) as (sent, inside, answered):
+        with self._writes.around(value, expected) as (sent, answered):
             self._points.at(sent)
             await anyio.lowlevel.checkpoint()
-            reply = self._twin.change(key, value, expected, inside)
+            reply: Entry | Conflict = await self.inner.write(key, value, expected=expected)
+            self._writes.saw(reply)
             await anyio.lowlevel.checkpoint()
             self._points.at(answered)
             return reply
 
     async def scan(self, prefix: str) -> Any:
-        for found in self._twin.scan(prefix):
+        async for found in self.inner.scan(prefix):
             yield found
 
     async def delete(self, key: str, *, expected: int) -> bool:
-        return self._twin.delete(key, expected=expected)
+        done: bool = await self.inner.delete(key, expected=expected)
+        return done
+
+
+class Writes:
+    """What a store's writes do to effects, as far as its caller could know when it wrote."""
+
+    def __init__(self, points: EffectPoints) -> None:
+        self._points = points
+        #: Is set once a lease was renewed, or was to be.
+        self.renewed = threading.Event()
+        self._kinds: dict[bytes, str] = {}
+        self._seen: dict[int, bytes] = {}
+        self._claims = False
+
+    def points_of_read(self) -> tuple[str, str]:
+        """Returns the points of a read: before it and after it."""
+        return LOOK_BACK if self._claims else READ
+
+    def saw(self, reply: Entry | Conflict | None) -> None:
+        """Notes what a call has answered."""
+        entry = reply.current if isinstance(reply, Conflict) else reply
+        if entry is not None:
+            self._seen[entry.version] = entry.value
+
+    @contextmanager
+    def around(self, value: bytes, expected: int) -> Generator[tuple[str, str]]:
+        """Yields the points before a write and after it; the one inside is passed by the store."""
+        kind = self._kinds.get(value)
+        if kind is None:
+            # A write that is sent again has the kind that it had at first.
+            old = self._seen[expected] if expected else None
+            kind = _kind(None if old is None else decode_effect(old), decode_effect(value))
+            self._kinds[value] = kind
+        self._claims |= kind in ("claim", "question")
+        sent, inside, answered = of_write(kind)
+        try:
+            with self._points.writing(inside):
+                yield sent, answered
+        finally:
+            if kind == "renewal":
+                self.renewed.set()
 
 
 #: What a reconciler writes; renewing its claim is none of it, for its asking is quick.

@@ -2,11 +2,13 @@
 """The command of the heavy lane: kills as often as asked, and says what it cost.
 
 python -m tests.faults.kill_lane --kills 5000
+python -m tests.faults.kill_lane --kills 5000 --store redis
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import random
 import sys
 import tempfile
@@ -14,6 +16,8 @@ import time
 from pathlib import Path
 
 from tests.faults.lane import Lane, be_quiet
+from tests.faults.places import KINDS, Place
+from tests.faults.servers import address_of
 
 
 def main() -> int:
@@ -22,11 +26,16 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=1000)
     parser.add_argument("--ctrl-c", action="store_true", help="interrupt instead of killing")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
+    parser.add_argument("--store", choices=KINDS, default="sqlite")
     asked = parser.parse_args()
     be_quiet()
     began = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="haltable-kills-") as folder:
-        lane = Lane(Path(folder), asked.seed)
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="haltable-kills-"))
+        address = stack.enter_context(address_of(asked.store, Path(folder)))
+        place = Place(asked.store, address)
+        place.make()
+        lane = Lane(Path(folder), place, asked.seed)
         (lane.interrupt if asked.ctrl_c else lane.kill)(asked.kills)
         losses = lane.check(asked.kills)
     seconds = time.monotonic() - began

@@ -2,8 +2,8 @@
 """Kills processes at random moments, as often as asked, and holds every key to its cap.
 
 The heavy lane beside ``test_kill_points``: there each named point is hit, here
-the moments between them are.  Two processes at a time work through keys in one
-SQLite file; each is killed by a timer of its own.
+the moments between them are.  Two processes at a time work through keys at one
+place; each is killed by a timer of its own.
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ import signal
 import threading
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import attrs
 import coverage
+import trio
 
-from haltable import ExitCondition, IterationCap, Loop, LoopBusy, Operator, SQLiteStore
+from haltable import ExitCondition, IterationCap, Loop, LoopBusy, Operator
 from haltable.conditions import never
 from tests.faults.children import all_ended, start
+from tests.faults.places import Place
 from tests.faults.tally import Tally
 from tests.faults.ways import WAYS
 
@@ -67,10 +70,10 @@ class Losses:
 
 
 class Lane:
-    """Processes that die over one file, and what must hold when they have."""
+    """Processes that die over one place, and what must hold when they have."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
-        self._path = str(folder / "loops.db")
+    def __init__(self, folder: Path, place: Place, seed: int) -> None:
+        self._place = place
         self._tally = Tally(folder / "outside")
         self._chance = random.Random(seed)
 
@@ -99,7 +102,8 @@ class Lane:
             AssertionError: if a promise broke; it says which, of which key.
         """
         words = Counter(self._tally.words())
-        with SQLiteStore(self._path) as store:
+        self._place.settle()
+        with self._place.open() as store:
             ops, late = Operator(store), Counter[str]()
             states = []
             for found in ops.list():
@@ -131,7 +135,7 @@ class Lane:
         done = sum(1 for count in Counter(self._tally.words()).values() if count >= CAP - 1)
         chance = self._chance
         return Death(
-            self._path,
+            self._place,
             str(self._tally.path),
             chance.choice(CHOICE),
             first=max(0, done - 20),
@@ -144,7 +148,7 @@ class Lane:
 class Death:
     """A process's work until it dies: where, by which way in, from which key on, when, of what."""
 
-    path: str
+    place: Place
     outside: str
     way: str
     first: int
@@ -163,6 +167,11 @@ def work(death: Death) -> None:
         _run_keys(death)
     except KeyboardInterrupt:
         os._exit(INTERRUPTED)
+    except trio.TrioInternalError as error:
+        # A Ctrl-C that falls into trio's own code, before or after that guards itself.
+        if not isinstance(error.__cause__, KeyboardInterrupt):
+            raise
+        os._exit(INTERRUPTED)
 
 
 def _end(death: Death) -> None:
@@ -177,7 +186,7 @@ def _end(death: Death) -> None:
 def _run_keys(death: Death) -> None:
     be_quiet()
     tally = Tally(death.outside)
-    store = SQLiteStore(death.path)
+    store = death.place.open()
     for number in itertools.count(death.first):
         key = f"key {number:06}"
         loop = loop_on(store, key)
@@ -193,7 +202,7 @@ def be_quiet() -> None:
     logging.getLogger("haltable").setLevel(logging.ERROR)
 
 
-def loop_on(store: SQLiteStore, key: str) -> Loop:
+def loop_on(store: Any, key: str) -> Loop:
     """Returns the loop of one key: N starts, and nothing else ends it."""
     cap = IterationCap(CAP, max_consecutive_failures=None)
     return Loop(cap, ExitCondition(success=never), key=key, store=store)

@@ -7,6 +7,7 @@ clock, sinks, breakers, condition and body.  There is no switch in the package.
 
 from __future__ import annotations
 
+import inspect
 import os
 import signal
 import threading
@@ -22,11 +23,11 @@ from haltable import (
     IterationCap,
     Loop,
     Report,
-    SQLiteStore,
     remembered,
 )
 from haltable.encoding import decode_loop
 from haltable.stores import Conflict, Entry
+from tests.faults.places import Awaited, Place
 from tests.faults.tally import Tally
 from tests.faults.ways import NO_TIME, WAYS
 
@@ -143,16 +144,20 @@ class PointedStore:
 
 
 class AsyncPointedStore:
-    """Its async twin; other tasks run before each call and before its reply is there."""
+    """Its async twin; other tasks run before each call and before its reply is there.
+
+    A store that is not asynchronous itself is called here all the same.
+    """
 
     def __init__(self, inner: Any, points: Points) -> None:
-        self._inner, self._points = inner, points
+        self._inner = inner if inspect.iscoroutinefunction(inner.read) else Awaited(inner)
+        self._points = points
         self.durability = inner.durability
 
     async def read(self, key: str) -> Entry | None:
         self._points.at("read sent")
         await anyio.lowlevel.checkpoint()
-        entry = self._inner.read(key)
+        entry: Entry | None = await self._inner.read(key)
         await anyio.lowlevel.checkpoint()
         self._points.at("read answered")
         return entry
@@ -161,17 +166,18 @@ class AsyncPointedStore:
         kind = _kind(key, value)
         self._points.at(f"{kind} sent")
         await anyio.lowlevel.checkpoint()
-        reply = self._inner.write(key, value, expected=expected)
+        reply: Entry | Conflict = await self._inner.write(key, value, expected=expected)
         await anyio.lowlevel.checkpoint()
         self._points.at(f"{kind} answered")
         return reply
 
     async def scan(self, prefix: str) -> AsyncIterator[tuple[str, Entry]]:
-        for found in self._inner.scan(prefix):
+        async for found in self._inner.scan(prefix):
             yield found
 
     async def delete(self, key: str, *, expected: int) -> bool:
-        return self._inner.delete(key, expected=expected)
+        done: bool = await self._inner.delete(key, expected=expected)
+        return done
 
 
 class PointedClock:
@@ -239,7 +245,7 @@ class Death:
     """Where a process that runs a key dies, and what it needs for that.
 
     Args:
-        path: the database file.
+        place: where the key's record is kept.
         outside: the file in which the points are noted.
         way: the way into the loop.
         number: the pass at which it dies, 0 for none.
@@ -247,7 +253,7 @@ class Death:
         row: failures in a row that are allowed, None for no such limit.
     """
 
-    path: str
+    place: Place
     outside: str
     way: str
     number: int = 0
@@ -264,7 +270,13 @@ def carry(death: Death) -> None:
         points.at(EFFECT)
         points.at("body ends")
 
-    store = PointedStore(SQLiteStore(death.path), points)
+    # A server's own asynchronous store is for asyncio; the others are called in threads.
+    its_own = death.place.kind != "sqlite" and death.way.endswith("asyncio")
+    store: Any = (
+        AsyncPointedStore(death.place.open_async(), points)
+        if its_own
+        else PointedStore(death.place.open(), points)
+    )
     finish(pointed_loop(points, store, row=death.row), death.way, body)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""P1-P3 under ``kill -9`` at every point of an iteration, in every way in, on SQLite."""
+"""P1-P3 under ``kill -9`` at every point of an iteration, in every way in, on every store."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import itertools
 
 import pytest
 
-from haltable import Operator, SQLiteStore
+from haltable import Operator
 from tests.faults import lane, points
 from tests.faults.children import ended, start
 from tests.faults.lane import Lane
@@ -27,17 +27,17 @@ WAYS = {
 
 
 class Life:
-    """One key's life in a file of its own: processes that run it, and what they left."""
+    """One key's life in a place of its own: processes that run it, and what they left."""
 
-    def __init__(self, folder, way, row=None):
-        self.path = str(folder / "loops.db")
+    def __init__(self, folder, place, way, row=None):
+        self.place = place
         self.tally = Tally(folder / "outside")
         self.way, self.row = way, row
 
     def start(self, number=0, name=None):
         """Starts a process that runs the key, to its end or to its point."""
         outside = str(self.tally.path)
-        death = points.Death(self.path, outside, self.way, number, name, self.row)
+        death = points.Death(self.place, outside, self.way, number, name, self.row)
         return start(points.carry, death)
 
     def carry(self, number=0, name=None):
@@ -46,7 +46,8 @@ class Life:
 
     def carry_here(self):
         """Runs the key to its end in this very process."""
-        with SQLiteStore(self.path) as store:
+        self.place.settle()
+        with self.place.open() as store:
             loop = points.bare_loop(store, row=self.row)
             report = points.finish(loop, self.way, lambda: self.tally.mark(BODY))
             refused = points.finish(loop, self.way, lambda: self.tally.mark("after the end"))
@@ -54,9 +55,9 @@ class Life:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_each_point_is_reached(tmp_path, way):
+def test_each_point_is_reached(tmp_path, place, way):
     """A point that is never passed would prove nothing: each is, in each way in."""
-    life = Life(tmp_path, way)
+    life = Life(tmp_path, place, way)
     killed = life.carry()
 
     assert not killed
@@ -66,11 +67,14 @@ def test_each_point_is_reached(tmp_path, way):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_killed_once_at_every_pass_of_every_point(tmp_path, way):
+def test_killed_once_at_every_pass_of_every_point(tmp_path, place, way):
     """P1, P2: whenever a process is killed, it costs at most one unit and gives none."""
     died_at = []
     for first in itertools.count(1, AT_ONCE):
-        lives = [Life(_folder(tmp_path, number), way) for number in range(first, first + AT_ONCE)]
+        lives = [
+            Life(_folder(tmp_path, number), place.within(number), way)
+            for number in range(first, first + AT_ONCE)
+        ]
         processes = [life.start(number) for number, life in enumerate(lives, first)]
         died = [killed(process) for process in processes]
         for life in itertools.compress(lives, died):
@@ -82,11 +86,11 @@ def test_killed_once_at_every_pass_of_every_point(tmp_path, way):
     assert POINTS | WAYS[way] <= set(died_at)
 
 
-@pytest.mark.parametrize("way", ["run", "arun on trio"])
-def test_killed_at_the_same_point_each_time(tmp_path, way):
+@pytest.mark.parametrize("way", ["run", "arun on asyncio", "arun on trio"])
+def test_killed_at_the_same_point_each_time(tmp_path, place, way):
     """P3: a key whose every process dies at one point comes to its end all the same."""
     for number, name in enumerate(sorted(POINTS | WAYS[way])):
-        life = Life(_folder(tmp_path, number), way)
+        life = Life(_folder(tmp_path, number), place.within(number), way)
         kills = 0
         while kills < 2 * CAP and life.carry(1, name):
             kills += 1
@@ -95,14 +99,14 @@ def test_killed_at_the_same_point_each_time(tmp_path, way):
 
 
 @pytest.mark.parametrize("name", [BODY, EFFECT, "body ends"])
-def test_three_deaths_after_the_charge_are_three_failures(tmp_path, name):
+def test_three_deaths_after_the_charge_are_three_failures(tmp_path, place, name):
     """P3: deaths count as failures in a row; the fourth process starts nothing."""
-    life = Life(tmp_path, "run", row=2)
+    life = Life(tmp_path, place, "run", row=2)
     deaths = [life.carry(1, name) for _ in range(4)]
 
     assert deaths == [True, True, False, False]
     assert life.tally.count(BODY) == 2
-    with SQLiteStore(life.path) as store:
+    with life.place.open() as store:
         state = Operator(store).show(KEY)
     assert (state.status, state.breaker, state.crashes) == ("tripped", "IterationCap", 2)
 
@@ -135,9 +139,9 @@ def _folder(tmp_path, number):
     return folder
 
 
-def test_killed_at_random_moments(tmp_path):
+def test_killed_at_random_moments(tmp_path, place):
     """P1, P2: whatever the moment, a kill costs at most one unit and gives none."""
-    heavy = Lane(tmp_path, seed=20261123)
+    heavy = Lane(tmp_path, place, seed=20261123)
     heavy.kill(30)
     losses = heavy.check(30)
 
@@ -145,9 +149,9 @@ def test_killed_at_random_moments(tmp_path):
     assert losses.keys > 1
 
 
-def test_interrupted_at_random_moments(tmp_path):
+def test_interrupted_at_random_moments(tmp_path, place):
     """P9: a real Ctrl-C at any moment costs at most one unit, and is no failure and no crash."""
-    heavy = Lane(tmp_path, seed=20261123)
+    heavy = Lane(tmp_path, place, seed=20261123)
     heavy.interrupt(30)
     losses = heavy.check(30)
 
