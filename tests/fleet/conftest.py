@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: MIT
+"""The servers that tests of this folder may ask for, as places that stores are opened at."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fleet.places import PostgresPlace, RedisPlace
+from tests.stores.servers import postgres_url, valkey_socket
+
+__all__ = ["place", "postgres_place", "postgres_url", "redis_place", "valkey_socket"]
+
+
+@pytest.fixture(scope="session")
+def redis_place(valkey_socket):
+    """A Valkey server that is up."""
+    return RedisPlace(valkey_socket)
+
+
+@pytest.fixture(scope="session")
+def postgres_place(postgres_url):
+    """A PostgreSQL server that is up, with its table."""
+    place = PostgresPlace(postgres_url)
+    place.prepare()
+    return place
+
+
+@pytest.fixture(params=["Redis", "PostgreSQL"])
+def place(request, redis_place, postgres_place):
+    """Each server in turn."""
+    return {"Redis": redis_place, "PostgreSQL": postgres_place}[request.param]
