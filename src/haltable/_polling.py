@@ -24,7 +24,7 @@ from haltable.model import Status
 from haltable.probe import Condition, Due
 from haltable.report import Report
 from haltable.run import Run
-from haltable.sinks.log import log_listener_failure, log_refused_task
+from haltable.sinks.log import log_listener_failure, log_refused_task, log_store_failure
 
 __all__ = ["LOOK", "MOMENT", "Plan", "Polling", "no_promise"]
 
@@ -94,6 +94,11 @@ class Polling:
 
     def _landed(self, key: str, outcome: Report[Any] | Exception) -> None:
         self.rounds.landed(key, outcome, self.now())
+        if isinstance(outcome, Report) and (
+            outcome.breaker == "store" and not outcome.ran and not outcome.durable
+        ):
+            # No run began whose end would be in the log.
+            log_store_failure(key, outcome.error)
         ended = self.plan.ended
         if ended is not None and isinstance(outcome, Report) and outcome.status.terminal:
             try:

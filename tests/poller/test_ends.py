@@ -256,6 +256,21 @@ def test_a_store_that_recovers_is_used_again():
     assert (report.ok, report.store_failures) == (True, 3)
 
 
+def test_a_store_that_is_away_is_in_the_log(caplog):
+    """Who reads a daemon's log at night sees each step that its store has spoilt, and by what."""
+    store = Broken()
+
+    def until(so_far):
+        store.failing = so_far.store_failures < 3
+        return so_far.idle
+
+    polled(in_order(*[[("k", 1)]] * 9), Attempts(), loop=policy(store=store), until=until).run()
+    warned = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+
+    assert len(warned) == 3
+    assert all(line.startswith("task 'k': the store failed: StoreError: ") for line in warned)
+
+
 def test_a_stop_before_the_run_counts():
     """A stop that comes too early is not lost, and holds for one run."""
     act = Attempts()

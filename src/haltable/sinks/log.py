@@ -22,6 +22,7 @@ __all__ = [
     "log_listener_failure",
     "log_refused_task",
     "log_sink_failure",
+    "log_store_failure",
     "log_watch_failure",
 ]
 
@@ -74,6 +75,11 @@ def log_listener_failure(listener: object, error: Exception) -> None:
 def log_refused_task(key: str, error: Exception) -> None:
     """Writes that a poller could make no attempt of a task; it went on with others."""
     _logger().error("task %r: no attempt was made", key, exc_info=error)
+
+
+def log_store_failure(key: str, error: object) -> None:
+    """Writes that the store failed before a poller's attempt began; the poller comes again."""
+    _logger().warning("task %r: the store failed: %s: %s", key, type(error).__name__, error)
 
 
 def _logger() -> Logger:
