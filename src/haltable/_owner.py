@@ -3,7 +3,7 @@
 
 It looks at this host's processes and at nothing else.  "Known dead" is never
 guessed: where the host cannot tell (another host, another PID namespace, a
-platform without /proc), the answer is no, and the lease decides.
+platform without its own /proc), the answer is no, and the lease decides.
 """
 
 from __future__ import annotations
@@ -53,7 +53,10 @@ def _process(pid: int) -> tuple[str, str, int, str]:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         # Resolved by the kernel for this very process, so it is ours.
         space = str(Path("/proc/self/ns/pid").readlink())
+        number = str(Path("/proc/self").readlink())
     except OSError:
+        return "", "", pid, ""
+    if number != str(pid):  # This /proc is that of another namespace: it lists others.
         return "", "", pid, ""
     found = _state_and_birth(pid)
     if found is None or not found[1]:

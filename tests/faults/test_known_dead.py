@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import attrs
@@ -91,3 +93,19 @@ def test_a_process_that_is_not_listed_is_asked_for(proc, monkeypatch, answer, de
 
     assert is_dead(owner, alive=()) is dead
     assert asked == [(os.getppid(), 0)]
+
+
+def test_a_proc_of_another_namespace_says_nothing():
+    """What stands there under this process's number is another process: only the lease decides."""
+    alone = ["unshare", "--pid", "--fork", "--kill-child"]
+    if os.geteuid() != 0:
+        alone += ["--user", "--map-root-user"]
+    script = (
+        "from haltable._owner import new_owner; "
+        "owner = new_owner(); print([owner.boot, owner.space, owner.pid, owner.born])"
+    )
+    said = subprocess.run(
+        [*alone, sys.executable, "-c", script], capture_output=True, text=True, check=True
+    ).stdout
+
+    assert said == "['', '', 1, '']\n"
