@@ -6,15 +6,12 @@ from __future__ import annotations
 import pytest
 
 from tests.fleet.places import PostgresPlace, RedisPlace
-from tests.stores.servers import postgres_url, valkey_socket
-
-__all__ = ["place", "postgres_place", "postgres_url", "redis_place", "valkey_socket"]
 
 
 @pytest.fixture(scope="session")
-def redis_place(valkey_socket):
-    """A Valkey server that is up."""
-    return RedisPlace(valkey_socket)
+def redis_place(redis_url):
+    """A Redis server that is up."""
+    return RedisPlace(redis_url)
 
 
 @pytest.fixture(scope="session")

