@@ -7,11 +7,14 @@ full ones: 32 processes, 64,000 starts, hundreds of kills.
 
 from __future__ import annotations
 
+from functools import partial
+
+import psycopg
 import pytest
 import redis
 
-from haltable.stores import Durability, RedisStore
-from tests.fleet.lane import GRANTERS, kill, race
+from haltable.stores import Durability, PostgresStore, RedisStore
+from tests.fleet.lane import kill, race
 from tests.fleet.servers import postgres, valkey
 
 #: Kills in the suite; the command takes any number.
@@ -49,4 +52,18 @@ def test_a_server_that_forgets_is_named(tmp_path):
         losses = kill(server, tmp_path, 1, seed=1)
 
     assert said is Durability.NOTHING
-    assert losses.lost == GRANTERS
+    assert losses.lost > 0
+
+
+def test_a_server_that_acknowledges_too_early_is_named(tmp_path, caplog):
+    """P7: PostgreSQL that does not wait for its log loses what it has confirmed, and says so."""
+    with postgres(keeps=False) as server:
+        connect = partial(psycopg.connect, server.place.url, autocommit=True)
+        with PostgresStore(connect) as store:
+            store.write("key", b"value", expected=0)
+            said = store.durability
+        losses = kill(server, tmp_path, 1, seed=1)
+
+    assert said is Durability.NOTHING
+    assert "a write does not survive a kill of the server" in caplog.text
+    assert losses.lost > 0

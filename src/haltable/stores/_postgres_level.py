@@ -44,10 +44,12 @@ class Level:
             return
         if survives < self._wanted <= self.durability:
             _LOG.warning(
-                "PostgreSQL table %s: a write survives the %s only, and %s is wanted: see the "
+                "PostgreSQL table %s: a write %s, and %s is wanted: see the "
                 "server's fsync, full_page_writes, synchronous_commit, synchronous_standby_names",
                 self._table,
-                survives.name.lower(),
+                f"survives the {survives.name.lower()} only"
+                if survives
+                else "does not survive a kill of the server",
                 self._wanted.name.lower(),
             )
         self.durability = survives

@@ -44,8 +44,8 @@ CREATE TABLE IF NOT EXISTS {table} (
 _AGE = "GREATEST(0, extract(epoch FROM clock_timestamp() - written))::float8"
 # What this very commit survives: settings of this session on this server.
 _SURVIVES = """\
-CASE WHEN current_setting('fsync') = 'off' OR current_setting('full_page_writes') = 'off'
-       OR current_setting('synchronous_commit') = 'off' THEN 1
+CASE WHEN current_setting('synchronous_commit') = 'off' THEN 0
+     WHEN current_setting('fsync') = 'off' OR current_setting('full_page_writes') = 'off' THEN 1
      WHEN current_setting('synchronous_commit') <> 'local'
       AND current_setting('synchronous_standby_names') <> '' THEN 3
      ELSE 2 END"""
