@@ -4,7 +4,7 @@
 Run it from the root of the repository, with the ``test`` extra installed::
 
     python -m tests.benchmarks                  # everything, about two minutes
-    python -m tests.benchmarks sqlite import    # only the rows of these rooms
+    python -m tests.benchmarks sqlite fleet     # only the rows of these rooms
     python -m tests.benchmarks --rounds 5
     python -m tests.benchmarks --quick          # does it work?  Its figures mean nothing
 
@@ -35,6 +35,7 @@ from tests.benchmarks import (
     effect_rows,
     endurance_rows,
     evidence_rows,
+    fleet_rows,
     import_rows,
     poller_rows,
     sqlite_rows,
@@ -50,6 +51,7 @@ ROWS = {
     "async": async_rows.ROWS,
     "decorator": decorator_rows.ROWS,
     "sqlite": sqlite_rows.ROWS,
+    "fleet": fleet_rows.ROWS,
     "poller": poller_rows.ROWS,
     "effects": effect_rows.ROWS,
     "endurance": endurance_rows.ROWS,

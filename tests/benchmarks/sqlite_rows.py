@@ -16,7 +16,7 @@ import sqlite3
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from haltable import Loop, SQLiteStore
 from haltable.store import Conflict, Durability, Entry
@@ -38,7 +38,7 @@ class Recorder:
 
     blocks = True
 
-    def __init__(self, store: SQLiteStore) -> None:
+    def __init__(self, store: Any) -> None:
         self.durability: Durability = store.durability
         self.read, self.scan, self.delete = store.read, store.scan, store.delete
         self.written: list[bytes] = []
@@ -47,7 +47,8 @@ class Recorder:
     def write(self, key: str, value: bytes, *, expected: int) -> Entry | Conflict:
         """Writes, and keeps the value."""
         self.written.append(value)
-        return self._store.write(key, value, expected=expected)
+        reply: Entry | Conflict = self._store.write(key, value, expected=expected)
+        return reply
 
 
 def beside_upsert(
