@@ -29,7 +29,8 @@ from haltable.stores import AsyncPostgresStore, AsyncRedisStore, PostgresStore, 
 from tests.benchmarks.measuring import Figures, Goal, Row, Size, paired
 from tests.benchmarks.sqlite_rows import Recorder
 from tests.benchmarks.subjects import abody, body, four
-from tests.stores.servers import running_postgres, running_valkey
+from tests.servers.redis import running_valkey
+from tests.stores.servers import running_postgres
 
 __all__ = ["ROWS"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.places import KINDS, Place
-from tests.servers.redis import redis_server
+from tests.servers.redis import running_valkey
 from tests.stores.servers import running_postgres
 
 __all__ = ["address_of", "home", "place"]
@@ -43,9 +43,5 @@ def address_of(kind: str, folder: Path) -> Iterator[str]:
     if kind == "sqlite":
         yield str(folder)
         return
-    if kind == "postgres":
-        with running_postgres() as address:
-            yield address
-    else:
-        with redis_server() as server:
-            yield server.url.removeprefix("unix://")
+    with running_valkey() if kind == "redis" else running_postgres() as address:
+        yield address

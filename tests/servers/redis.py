@@ -202,11 +202,18 @@ def redis_url() -> Iterator[str]:
         yield server.url
 
 
+@contextlib.contextmanager
+def running_valkey() -> Iterator[str]:
+    """Runs a Valkey server; yields the path of its Unix socket."""
+    with redis_server() as server:
+        yield server.url.removeprefix("unix://")
+
+
 @pytest.fixture(scope="session")
 def valkey_socket() -> Iterator[str]:
     """The Unix socket of a Valkey server, as a path."""
-    with redis_server() as server:
-        yield server.url.removeprefix("unix://")
+    with running_valkey() as path:
+        yield path
 
 
 @pytest.fixture(scope="session")
