@@ -30,7 +30,7 @@ __all__ = ["AnyStore", "AsyncStore", "Conflict", "Durability", "Entry", "Store",
 class Durability(enum.IntEnum):
     """What an acknowledged write survives; the greater, the more.
 
-    A promise that needs more than its store gives warns when the loop is made.
+    A server whose settings keep less than a cap counts on is warned of, in the log.
     """
 
     #: Nothing: it ends with the process.

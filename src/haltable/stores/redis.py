@@ -8,7 +8,7 @@ is ``redis_async``.
 
 from __future__ import annotations
 
-import warnings
+import logging
 from collections.abc import Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from redis.cluster import RedisCluster
 
 __all__ = ["RedisStore"]
+
+_LOG = logging.getLogger("haltable")
 
 
 class RedisStore:
@@ -150,7 +152,7 @@ class RedisStore:
         self._asked = True
         if weakness is not None and not self._warned:
             self._warned = True
-            warnings.warn(f"Redis {self._route.place} {weakness}", RuntimeWarning, stacklevel=2)
+            _LOG.warning("Redis %s %s", self._route.place, weakness)
         return self._durability
 
     def read(self, key: str) -> Entry | None:
