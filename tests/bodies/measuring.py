@@ -19,7 +19,7 @@ from haltable.bodies._task import Told
 __all__ = ["CONFINE", "LAUNCH", "folder", "names", "with_folder", "with_folder_told"]
 
 #: What an interpreter is told, to be a keeper or to shut in by the code that is measured.
-LAUNCH = ("-c", "from haltable.bodies import _keeper; _keeper.main()")
+LAUNCH = ("-c", "from haltable.bodies import _keeper; _keeper.main()", "no folder")
 CONFINE = ("-c", "import sys; from haltable.bodies import _confine; _confine.main(*sys.argv[1:])")
 
 

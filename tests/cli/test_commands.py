@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -61,15 +61,24 @@ def test_a_flood_passes_in_bounded_memory(haltable):
     """Hundreds of megabytes pass through without being kept."""
     words = ("run", "--max", 1, "--", "head", "-c", LARGE, "/dev/zero")
     process = haltable.start(*words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    passed = 0
+    passed, peaks = 0, []
     while piece := process.stdout.read(1 << 20):
         passed += len(piece)
+        peaks.append(_peak(process.pid))
     process.stdout.close()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
+    process.wait()
 
     assert (passed, process.returncode) == (LARGE, 90)
-    assert usage.ru_maxrss < 120 * 1024
+    assert 0 < max(peaks) < 120 * 1024
+
+
+def _peak(pid):
+    """Returns the most memory, in KiB, that a process has had since it became its program."""
+    # What `wait4` tells counts what it was a copy of, too: this suite.
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1])
+    return 0  # It has ended, and waits for being waited for.
 
 
 def test_a_reader_that_leaves_ends_the_loop(haltable):
@@ -102,7 +111,9 @@ def _end(process):
 )
 def test_nothing_is_left_running(haltable, tether, script, code):
     """A command that hangs, ignores TERM, forks away or is killed leaves nothing behind."""
-    words = ("--max", 1, "--iteration-timeout", "1s", "--", "sh", "-c", tether.TIE + script)
+    # Ending what was left behind may take the grace, which counts.
+    limit = "1s" if code == 124 else "1m"
+    words = ("--max", 1, "--iteration-timeout", limit, "--", "sh", "-c", tether.TIE + script)
     ended = haltable("run", *words)
     tether.hear_all()
 

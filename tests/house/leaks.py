@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What a process holds, looked at before and after a test, and the difference in words.
 
-Threads, file descriptors, children, signal handlers, timers, hooks, context and
-tasks.  It knows no test and nothing of haltable but that the names of its
+Threads, file descriptors, children, signal handlers, timers, hooks, the log,
+context and tasks.  It knows no test and nothing of haltable but that the names of its
 context variables begin with the package's, and that its watcher may linger.
 """
 
@@ -13,6 +13,7 @@ import contextlib
 import contextvars
 import functools
 import gc
+import logging
 import os
 import signal
 import sys
@@ -63,6 +64,8 @@ def take() -> Snapshot:
             "sys.unraisablehook": sys.unraisablehook,
             "threading.excepthook": threading.excepthook,
             "sys.set_asyncgen_hooks": tuple(sys.get_asyncgen_hooks()),
+            "level of the log": (log := logging.getLogger("haltable")).level,
+            "log is off": log.disabled,
         },
         context=context(),
     )

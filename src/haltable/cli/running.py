@@ -52,8 +52,7 @@ def run(contract: Contract, words: Sequence[str]) -> int:
     """
     check_command(contract)
     passage, refusals = Passage(), _Refusals()
-    _quiet_the_log()
-    with _log(contract.log) as lines:
+    with _quiet_log(), _log(contract.log) as lines:
         _check_report(contract.report)
         try:
             body = body_of(contract, passage)
@@ -107,11 +106,18 @@ def _show(contract: Contract) -> str:
     return receipts.command("show", contract.key or "", store=contract.own_store)
 
 
-def _quiet_the_log() -> None:
-    """Has the log say only what no receipt says."""
+@contextlib.contextmanager
+def _quiet_log() -> Generator[None]:
+    """Has the log say only what no receipt says, for a block."""
     import logging
 
-    logging.getLogger("haltable").setLevel(logging.ERROR)
+    logger = logging.getLogger("haltable")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
 
 
 @contextlib.contextmanager
