@@ -66,6 +66,7 @@ def take() -> Snapshot:
             "sys.set_asyncgen_hooks": tuple(sys.get_asyncgen_hooks()),
             "level of the log": (log := logging.getLogger("haltable")).level,
             "log is off": log.disabled,
+            "level of all logs": logging.getLogger().level,
         },
         context=context(),
     )
