@@ -390,6 +390,30 @@ async def test_an_answer_that_no_task_read(server, anyio_backend):
         assert await store.read("key") is None
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_free_connection_wakes_no_task_of_the_host(server, anyio_backend):
+    """A task that waits for the store's only connection gets it, whoever waits for the client's."""
+    path = server.url.removeprefix("unix://")
+    pool = redis.asyncio.BlockingConnectionPool(
+        connection_class=redis.asyncio.UnixDomainSocketConnection,
+        path=path,
+        max_connections=1,
+        timeout=3,
+    )
+    client = redis.asyncio.Redis(connection_pool=pool)
+    async with AsyncRedisStore(client) as store:
+        await store.read("key")
+        taken = await pool.get_connection(*store._route._words)
+        async with anyio.create_task_group() as hosts:
+            hosts.start_soon(client.get, "key")
+            await anyio.wait_all_tasks_blocked()
+            async with anyio.create_task_group() as calls:
+                calls.start_soon(store.read, "key")
+                calls.start_soon(store.read, "other")
+            await pool.release(taken)
+    await pool.aclose()
+
+
 def test_a_closed_store(server, store):
     """After close every call is refused; the client stays open, and is not the store's."""
     client = store._route._client

@@ -71,6 +71,11 @@ def own_pool(pool: Any, retry: Callable[[NoBackoff, int], Any]) -> Any:
         "socket_timeout": given.get("socket_timeout") or SECONDS_TO_ANSWER,
     }
     own.reset()
+    condition = vars(own).get("_condition")
+    if condition is not None:
+        # Where a task waits for one of its pool's connections.  One that comes free wakes
+        # one task, which must not be a task of the other pool.
+        vars(own)["_condition"] = type(condition)()
     return own
 
 
