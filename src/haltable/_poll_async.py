@@ -28,5 +28,7 @@ async def poll(air: AsyncAir) -> None:
                     await air.launch(task)
                 continue
             seconds = rounds.pause(air.now(), air.chance())
-            if seconds > 0 and not await air.is_done():
+            # What lands without an attempt is no reason to ask at once.
+            while seconds > 0 and not await air.is_done():
                 await air.rest(seconds)
+                seconds = rounds.rest(air.now())

@@ -28,5 +28,7 @@ def poll(air: Air) -> None:
                     air.launch(task)
                 continue
             seconds = rounds.pause(air.now(), air.chance())
-            if seconds > 0 and not air.is_done():
+            # What lands without an attempt is no reason to ask at once.
+            while seconds > 0 and not air.is_done():
                 air.rest(seconds)
+                seconds = rounds.rest(air.now())

@@ -4,7 +4,8 @@
 1. Time is cut into rounds of one interval.  A key that an attempt has left open
    is not attempted again before the next round, or before its ``retry_after``.
 2. What had its attempt, or cannot have one now, is skipped; who brings nothing
-   else is asked again in the next round.  So nobody is starved, and nothing spins.
+   else is asked again in the next round, also if only a look into the store told
+   so.  So nobody is starved, and nothing spins.
 3. All memory is bounded.  What is forgotten costs a look into the store, which
    knows better anyway.
 
@@ -58,15 +59,17 @@ class Rounds:
         self._in_air: set[str] = set()
         #: What was handed out one by one in this round, for nothing.
         self._skipped: set[str] = set()
+        #: What was looked at in the store in this round, for nothing.
+        self._looked: set[str] = set()
         # The hand, which is what one answer of the source brings.
         self._single = False
-        self._launched = self._fresh = self._waiting = False
+        self._attempted = self._fresh = self._waiting = self._through = False
+        self._resume = now
         self._troubled = False
         self._slips = self._broken = 0
         self._ended: tuple[Status, str, str] | None = None
         self._end = now
         self._counts: dict[str, int] = dict.fromkeys(_COUNTED, 0)
-        self._idle = False
         self._error: BaseException | None = None
 
     # What the source hands out ----------------------------------------------------
@@ -79,7 +82,7 @@ class Rounds:
         """
         self._counts["polls"] += 1
         self._single = single
-        self._launched = self._fresh = self._waiting = False
+        self._attempted = self._fresh = self._waiting = self._through = False
 
     def wants(self, key: str, now: float) -> bool:
         """Says whether a task is to be attempted now; it then is in the air."""
@@ -88,13 +91,8 @@ class Rounds:
         if key not in self._in_air and now >= due:
             self._later.pop(key, None)
             self._in_air.add(key)
-            self._launched = True
             return True
-        if not ended:
-            self._waiting = True
-        if key not in self._skipped and len(self._skipped) < _SKIPS:
-            self._skipped.add(key)
-            self._fresh = True
+        self._in_vain(key, self._skipped, ended=ended)
         return False
 
     def pause(self, now: float, chance: float) -> float:
@@ -105,17 +103,31 @@ class Rounds:
             chance: a random number from 0 to 1.
         """
         self._roll(now)
-        self._idle = not (self._launched or self._waiting or self._in_air)
+        self._through = True
+        seconds = self._next_round - now
         if self._troubled:
-            self._troubled = False
+            self._troubled = self._attempted = self._fresh = False
             self._slips += 1
             if self._slips >= SLIPS:
                 why = f"it failed in {SLIPS} rounds in a row"
                 self.end(Status.TRIPPED, "store", why, now, self._error)
             back_off = _AFTER_FAULTS.seconds(slips=self._slips, chance=chance)
-            return max(self._next_round - now, back_off)
-        again = self._launched or (self._single and self._fresh)
-        return 0.0 if again else self._next_round - now
+            seconds = max(seconds, back_off)
+        self._resume = now + seconds
+        return self.rest(now)
+
+    def rest(self, now: float) -> float:
+        """Returns for how many seconds to rest on; less once an attempt has landed.
+
+        Args:
+            now: the present moment.
+        """
+        return 0.0 if self._again or self._troubled else max(0.0, self._resume - now)
+
+    @property
+    def _again(self) -> bool:
+        """Whether whoever is asked at once may bring something to do."""
+        return self._attempted or (self._single and self._fresh)
 
     @property
     def troubled(self) -> bool:
@@ -141,10 +153,12 @@ class Rounds:
         self._in_air.discard(key)
         if isinstance(outcome, LoopBusy):
             self._count("busy")
+            self._in_vain(key, self._looked)
             self._postpone(key, self._next_round)
         elif isinstance(outcome, Exception):
             self._count("refused")
             self._error = outcome
+            self._in_vain(key, self._looked, ended=True)
             self._postpone(key, now + max(LOOK_AGAIN, self._every), ended=True)
         else:
             self._reported(key, outcome, now)
@@ -152,9 +166,13 @@ class Rounds:
     def _reported(self, key: str, report: Report[Any], now: float) -> None:
         if report.ran:
             self._count("attempts")
+            self._attempted = True
+        else:
+            self._in_vain(key, self._looked, ended=report.status.terminal)
         if report.breaker == "store" and not report.durable:
             self._count("store_failures")
-            self._troubled, self._error = True, report.error
+            self._troubled = self._waiting = True
+            self._error = report.error
             self._postpone(key, self._next_round)
             return
         self._slips = 0
@@ -215,10 +233,17 @@ class Rounds:
             reason=why,
             **self._counts,
             in_air=in_air,
-            idle=self._idle and not in_air,
+            idle=self._through and not (self._again or self._waiting or in_air),
             elapsed=(self._end if over else now) - self._began,
             error=self._error,
         )
+
+    def _in_vain(self, key: str, before: set[str], *, ended: bool = False) -> None:
+        if not ended:
+            self._waiting = True
+        if key not in before and len(before) < _SKIPS:
+            before.add(key)
+            self._fresh = True
 
     def _count(self, what: str) -> None:
         self._counts[what] += 1
@@ -227,6 +252,7 @@ class Rounds:
         if now >= self._next_round:
             self._next_round = now + self._every
             self._skipped.clear()
+            self._looked.clear()
 
     def _postpone(self, key: str, due: float, *, ended: bool = False) -> None:
         self._later.pop(key, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextvars
 
+import anyio
 import pytest
 
 from haltable import ExitCondition, IterationCap, Loop, LoopBusy, MemoryStore, Operator, Status
@@ -263,6 +264,32 @@ def test_memory_is_bounded(monkeypatch):
     assert act.made == [*range(10)]
     assert report.ended_before > 0
     assert report.succeeded == 10
+
+
+@pytest.mark.parametrize("concurrency", [1, 2])
+@pytest.mark.parametrize("way", ["sync", "async"])
+def test_more_ended_keys_than_are_remembered_are_no_work(monkeypatch, way, concurrency):
+    """A source that keeps handing them out is asked once a round, and leaves the poller idle."""
+    monkeypatch.setattr("haltable._rounds.MEMORY", 3)
+    act, tasks = Attempts(), [(f"k{n}", n) for n in range(10)]
+    options = {"every": 5, "concurrency": concurrency}
+    options["until"] = lambda so_far: so_far.idle or so_far.polls == 50
+    if way == "sync":
+        report = polled(lambda: tasks, act, **options).run()
+    else:
+        report = anyio.run(polled(lambda: tasks, act.awaited, **options).arun)
+
+    assert report.idle
+    assert report.elapsed <= 5
+    assert sorted(act.made) == [*range(10)]
+
+
+def test_a_task_handed_out_twice_hides_no_other():
+    """A queue that repeats itself is asked on: what it repeats is not all that it has."""
+    act = Attempts()
+    polled(in_order(("a", 1), ("a", 1), ("b", 2)), act).run()
+
+    assert act.made == [1, 2]
 
 
 def test_an_iterable_is_taken_as_slots_become_free():
