@@ -28,6 +28,8 @@ __all__ = [
 
 #: How long an answer is waited for where the client states no ``socket_timeout``.
 SECONDS_TO_ANSWER = 5.0
+#: What an asyncio pool that blocks keeps its waiting tasks in; it has no public name.
+_CONDITION = "_condition"
 
 
 def check_patience(given: Mapping[str, Any], kind: type[Any]) -> None:
@@ -71,11 +73,11 @@ def own_pool(pool: Any, retry: Callable[[NoBackoff, int], Any]) -> Any:
         "socket_timeout": given.get("socket_timeout") or SECONDS_TO_ANSWER,
     }
     own.reset()
-    condition = vars(own).get("_condition")
+    condition: Any = getattr(own, _CONDITION, None)
     if condition is not None:
         # Where a task waits for one of its pool's connections.  One that comes free wakes
         # one task, which must not be a task of the other pool.
-        vars(own)["_condition"] = type(condition)()
+        setattr(own, _CONDITION, type(condition)())
     return own
 
 
