@@ -14,7 +14,7 @@ import attrs
 
 from haltable.effect_records import EffectAct, EffectRecord
 from haltable.effects import EffectState
-from haltable.prose import filled, in_seconds, prose, resolving_call
+from haltable.prose import filled, in_seconds, joined, prose, resolving_call
 
 __all__ = ["EffectView", "effect_view", "unreadable_view"]
 
@@ -75,7 +75,7 @@ class EffectView:
         elif self.state is EffectState.UNKNOWN:
             call = resolving_call(self.key, self.namespace)
             lines += filled("  next: ", ["look outside, then", call], " ")
-        return "\n".join(lines)
+        return joined(lines)
 
     def _what(self) -> str:
         if self.reason is not None:

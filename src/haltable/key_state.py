@@ -11,7 +11,7 @@ import math
 import attrs
 
 from haltable.model import Status
-from haltable.prose import filled
+from haltable.prose import filled, joined
 from haltable.records import Act, LoopRecord
 
 __all__ = ["KeyState", "key_state"]
@@ -96,7 +96,7 @@ class KeyState:
             f"  {act.at}  {act.act} by {act.by}: {act.why}{f' ({act.note})' if act.note else ''}"
             for act in self.history
         )
-        return "\n".join(lines)
+        return joined(lines)
 
 
 def key_state(record: LoopRecord, *, age: float) -> KeyState:

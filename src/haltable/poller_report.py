@@ -11,7 +11,7 @@ import attrs
 
 from haltable.errors import in_words
 from haltable.model import Status
-from haltable.prose import filled, in_seconds, prose
+from haltable.prose import filled, in_seconds, joined, prose
 
 __all__ = ["PollerReport"]
 
@@ -89,4 +89,4 @@ class PollerReport:
             lines += prose("  last error ", in_words(self.error))
         if self.dead:
             lines.append("  next: poller.dead_letters()")
-        return "\n".join(lines)
+        return joined(lines)

@@ -6,7 +6,7 @@ What is told in them is their caller's; this room knows columns and words only.
 
 from __future__ import annotations
 
-__all__ = ["filled", "in_seconds", "prose", "resolving_call"]
+__all__ = ["filled", "in_seconds", "joined", "prose", "resolving_call", "visible"]
 
 #: The columns of the terminal that somebody has at three in the morning.
 _WIDTH = 80
@@ -36,6 +36,21 @@ def filled(label: str, pieces: list[str], joint: str) -> list[str]:
             line, more = indent, piece
         line += more
     return [*lines, line.rstrip()]
+
+
+def visible(text: str) -> str:
+    r"""Returns a text that a terminal shows and does not obey: ``\x1b`` for an escape.
+
+    Whoever stops a loop says why, in words that another one's terminal shows.
+    """
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
+
+
+def joined(lines: list[str]) -> str:
+    """Returns the lines as one text, whatever words of others are in them."""
+    return "\n".join(map(visible, lines))
 
 
 def in_seconds(seconds: float) -> str:

@@ -15,7 +15,7 @@ import attrs
 
 from haltable.errors import HaltableError, ResultNotStored, in_words
 from haltable.model import Status
-from haltable.prose import filled, in_seconds, prose, resolving_call
+from haltable.prose import filled, in_seconds, joined, prose, resolving_call
 
 __all__ = ["LoopGaveUp", "LoopHalted", "LoopStopped", "LoopTripped", "Report"]
 
@@ -229,8 +229,8 @@ def receipt(report: Report[Any], steps: list[str] | None = None) -> str:
     if steps is None:
         lines += filled("  next: ", _next(report), " · ")
     else:
-        lines.append("  next: " + "\n        ".join(steps))
-    return "\n".join(lines)
+        lines += [f"{'' if place else '  next: ':8}{step}" for place, step in enumerate(steps)]
+    return joined(lines)
 
 
 def _counts(report: Report[Any], limits: dict[str, str]) -> list[str]:

@@ -67,6 +67,22 @@ def test_who_and_why_are_kept(haltable):
     assert haltable("run", "--key", "report", *KEPT, "--max", 1, "--", "true").code == 95
 
 
+def test_words_of_others_are_shown_and_not_obeyed(haltable):
+    """Whoever stops a loop writes on no other one's terminal what that would carry out."""
+    ended_key(haltable)
+    words = "because\n\x1b[2J"
+    shown = [
+        haltable("reset", "report", "--why", words, *KEPT),
+        haltable("stop", "report", "--by", words, "--why", words, *KEPT),
+        haltable("show", "report", *KEPT),
+        haltable("ls", *KEPT),
+    ]
+
+    said = "".join(each.out + each.err for each in shown)
+    assert "\x1b" not in said
+    assert "\\x1b[2J" in said
+
+
 def test_a_running_key_has_one_run_and_can_be_stopped(haltable, tether):
     """A second run says who holds the key and starts nothing; a stop ends the first mid-body."""
     script = tether.TIE + "sleep 1000"

@@ -211,6 +211,23 @@ def test_a_wrong_value_beside_a_project_names_its_table(haltable):
     assert "pyproject.toml, table [tool.haltable]: max = True: give a whole number" in said
 
 
+def test_a_project_whose_tools_are_no_table_is_named(haltable):
+    """So is the place of a value that stands where a table belongs."""
+    (haltable.path / "pyproject.toml").write_text("tool = 3\n")
+
+    said = haltable("run", "--", "true").sentence
+    assert "pyproject.toml, top table: tool = 3: it must be a table" in said
+
+
+def test_a_dry_run_shows_long_durations_in_full(haltable):
+    """What it shows can be read again, however long a duration is."""
+    options = ("--total-timeout", "1000001.5", "--backoff", "1s..2000001s")
+    shown = haltable("run", "--dry-run", *options, "--", "true").out
+
+    assert "total-timeout = 1000001.5\n" in shown
+    assert 'backoff = "1s..2000001s"' in shown
+
+
 def test_a_store_that_cannot_be_written_is_one_sentence(haltable, runs):
     """A store that is no store of ours is refused before anything runs."""
     (haltable.path / "s.db").write_text("not a database, but long enough to look like one" * 9)

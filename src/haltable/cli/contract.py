@@ -95,7 +95,7 @@ class Contract:
             if value is None or value == ():
                 continue
             if option.name == "backoff":
-                value = "..".join(f"{seconds:g}s" for seconds in value)
+                value = "..".join(f"{_number(float(seconds))}s" for seconds in value)
             lines.append(f"{option.name} = {_written(value)}")
         return "\n".join(lines)
 
@@ -105,5 +105,10 @@ def _written(value: object) -> str:
     import json
 
     if isinstance(value, float):
-        return f"{value:g}"
+        return _number(value)
     return json.dumps(value)
+
+
+def _number(value: float) -> str:
+    # Without an exponent, which no duration is read with.
+    return f"{value:.6f}".rstrip("0").rstrip(".")

@@ -92,12 +92,14 @@ def _table(path: Path) -> Written:
         content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise Refused(f"{path}: it cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Refused(f"{path}: it is no TOML: {error}") from error
     if path.name != _PROJECT:
         return Written(f"{path}, top table", content)
-    tool = cast("dict[str, object]", content.get("tool", {}))
-    table: object = tool.get("haltable", {})
+    tool: object = content.get("tool", {})
+    if not isinstance(tool, dict):
+        raise Refused(f"{path}, top table: tool = {tool!r}: it must be a table")
+    table = cast("dict[str, object]", tool).get("haltable", {})
     if not isinstance(table, dict):
         raise Refused(f"{path}, table [tool]: haltable = {table!r}: it must be a table")
     return Written(f"{path}, table [tool.haltable]", cast("dict[str, Any]", table), shared=True)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 
+from haltable.prose import visible
+
 __all__ = ["table"]
 
 _COLOURS = {
@@ -30,11 +32,11 @@ def table(rows: Sequence[tuple[str, ...]], *, columns: int | None) -> str:
         rows: the heads first.
         columns: of the terminal; None if it is written elsewhere.
     """
+    rows = [tuple(visible(" ".join(cell.split())) for cell in row) for row in rows]
     if columns is not None:
         coloured = _coloured(rows, columns)
         if coloured is not None:
             return coloured
-    rows = [tuple(" ".join(cell.split()) for cell in row) for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
