@@ -202,6 +202,36 @@ def test_a_factory_keeps_its_connections(connect, key):
     assert 2 <= len(made) <= 8
 
 
+def test_threads_that_begin_together_leave_nothing_open(connect, key):
+    """Whoever makes the first call, all that was opened for a store is closed with it."""
+    before, made = sys.getswitchinterval(), []
+
+    def opened():
+        made.append(connect())
+        return made[-1]
+
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(20):
+            store, gate = PostgresStore(opened), threading.Barrier(4)
+
+            def call(store=store, gate=gate):
+                gate.wait(60)
+                store.read(key)
+
+            threads = [threading.Thread(target=call) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            store.close()
+    finally:
+        sys.setswitchinterval(before)
+
+    assert made
+    assert [connection for connection in made if not connection.closed] == []
+
+
 def test_nothing_is_prepared(connect, key):
     """However often a statement comes, and however keen the connection is on preparing."""
     connection = connect(prepare_threshold=0)

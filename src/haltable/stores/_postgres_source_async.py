@@ -41,11 +41,13 @@ class AsyncSource:
         ConfigurationError: it is none of these.
     """
 
-    __slots__ = ("_closed", "_given", "_kept", "_open", "_table")
+    __slots__ = ("_closed", "_given", "_kept", "_only", "_open", "_table")
 
     def __init__(self, given: Any, table: str) -> None:
         self._given, self._table, self._closed = given, table, False
-        self._kept: _Kept | None = None
+        self._only: _Kept | None = None
+        #: What the factory opened, by where it may be used.
+        self._kept: dict[tuple[object, ...], _Kept] = {}
         kind = driver().AsyncConnection
         self._open: Callable[[], AbstractAsyncContextManager[Any]]
         if isinstance(given, kind):
@@ -54,7 +56,7 @@ class AsyncSource:
                     f"{given!r}: a store writes at once, so open it with autocommit=True; "
                     "for records in a transaction of yours there is PostgresTransaction"
                 )
-            self._kept = _Kept([given])
+            self._only = _Kept([given])
             self._open = self._lent
         elif callable(getattr(given, "connection", None)):
             self._open = self._pooled
@@ -97,13 +99,13 @@ class AsyncSource:
     async def close(self) -> None:
         """Closes what the factory opened, and nothing of the host's."""
         self._closed = True
-        if self._kept is not None and self._open == self._made:
-            leave(self._kept.place, self._kept.idle)
-            self._kept.idle.clear()
+        for kept in self._kept.values():
+            leave(kept.place, kept.idle)
+            kept.idle.clear()
 
     @asynccontextmanager
     async def _lent(self) -> AsyncGenerator[Any]:
-        kept = self._kept
+        kept = self._only
         if kept is None or kept.place[0] != place()[0]:
             raise RuntimeError("the connection was opened before this process was forked")
         async with kept.lock:
@@ -124,11 +126,14 @@ class AsyncSource:
 
     @asynccontextmanager
     async def _made(self) -> AsyncGenerator[Any]:
-        kept = self._kept
-        if kept is None or kept.place != place():
-            if kept is not None:
-                leave(kept.place, kept.idle)
-            kept = self._kept = _Kept([])
+        kept = self._kept.get(place())
+        if kept is None:
+            # Threads may come here together: each step is one that only one of them does.
+            for left in tuple(self._kept):
+                gone = self._kept.pop(left, None) if left != place() else None
+                if gone is not None:
+                    leave(left, gone.idle)
+            kept = self._kept.setdefault(place(), _Kept([]))
         async with kept.turns:
             connection = await kept.taken()
             if connection is None:
