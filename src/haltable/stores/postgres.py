@@ -39,9 +39,10 @@ __all__ = ["PostgresStore"]
 class PostgresStore:
     """Keeps records in one table of a PostgreSQL database, for the processes of any machines.
 
-    Each verb is one statement in autocommit, of one round trip.  It leaves
-    nothing behind in the session, so that it works behind a pooler such as
-    PgBouncer in transaction mode.  Ages are measured by the server's clock.
+    Each verb is one statement in autocommit, of one round trip; a write that has
+    lost a race may read what is there by another.  It leaves nothing behind in
+    the session, so that it works behind a pooler such as PgBouncer in
+    transaction mode.  Ages are measured by the server's clock.
 
     The table is made by an explicit call of `create_schema`, or by a migration
     of the host's with what `schema` returns; nothing else creates anything.
@@ -188,7 +189,7 @@ class PostgresStore:
             self._level.note(survives)
             return Entry(value, version)
         current = first(rows)
-        if version_of(current) == expected:  # Older than what refused the write.
+        if current is None or version_of(current) == expected:  # Not told, or too old.
             current = self.read(key)
         return Conflict(current)
 

@@ -181,7 +181,7 @@ class AsyncPostgresStore:
             self._level.note(survives)
             return Entry(value, version)
         current = first(rows)
-        if version_of(current) == expected:  # Older than what refused the write.
+        if current is None or version_of(current) == expected:  # Not told, or too old.
             current = await self.read(key)
         return Conflict(current)
 

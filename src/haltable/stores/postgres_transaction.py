@@ -146,7 +146,7 @@ class PostgresTransaction:
             version, self.durability = written
             return Entry(value, version)
         current = first(rows)
-        if version_of(current) == expected:  # Older than what refused the write.
+        if current is None or version_of(current) == expected:  # Not told, or too old.
             current = self.read(key)
         return Conflict(current)
 
