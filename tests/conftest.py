@@ -29,13 +29,15 @@ hypothesis.settings.load_profile("house")
 
 
 def pytest_configure():
-    """Lets the suite be interrupted, however it was started.
+    """Lets the suite be interrupted, and its children killed, however it was started.
 
     A shell that starts it in the background has it, and all its children,
-    ignore Ctrl-C; what is tested with it would then wait for ever.
+    ignore Ctrl-C and SIGQUIT; what is tested with these would then wait for ever.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGQUIT) is signal.SIG_IGN:
+        signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="module", params=["asyncio", "trio"])

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
 
 import pytest
@@ -109,3 +111,15 @@ def test_what_is_pure_is_covered_whole():
     }
 
     assert covered == set(purity["source_modules"])
+
+
+def test_the_suite_can_be_started_in_the_background():
+    """A shell's background has it ignore SIGINT and SIGQUIT; what it tests must die of both."""
+    look = (
+        "import signal, tests.conftest as suite; suite.pytest_configure();"
+        "print(*(signal.getsignal(n) is signal.SIG_IGN for n in (signal.SIGINT, signal.SIGQUIT)))"
+    )
+    background = f"trap '' INT QUIT; exec {sys.executable} -c '{look}'"
+    told = subprocess.run(["/bin/sh", "-c", background], cwd=ROOT, capture_output=True, check=True)
+
+    assert told.stdout.split() == [b"False", b"False"]
