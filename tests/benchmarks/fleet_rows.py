@@ -151,7 +151,7 @@ ROWS = (
     Row("the same on asyncio", "one raw EVALSHA", Goal(1.3), keyed_later(Valkey)),
     Row("keyed iteration on PostgreSQL", "one UPSERT .. RETURNING", Goal(1.3), keyed(Postgres)),
     Row("the same on asyncio", "one UPSERT .. RETURNING", Goal(1.3), keyed_later(Postgres)),
-    Row("keyed iteration on PostgreSQL", "one that is not prepared", None, keyed(Unprepared)),
+    Row("the same, nothing prepared", "one UPSERT .. RETURNING", None, keyed(Unprepared)),
     Row("first call of an effect on Valkey", "two raw EVALSHA", None, first(Valkey)),
     Row("its replay", "one raw EVALSHA", None, replay(Valkey)),
     Row("first call on PostgreSQL", "two UPSERT .. RETURNING", None, first(Postgres)),

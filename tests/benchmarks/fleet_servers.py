@@ -143,12 +143,12 @@ class Valkey(Server):
 
 class Postgres(Server):
     running = staticmethod(postgres)
-    #: Whether the raw statement is prepared, which ours is not: it works behind a pooler.
+    #: Whether the server prepares both sides' statements; it must not behind a pooler.
     prepared = True
 
     def store(self) -> Any:
         connection = self.stack.enter_context(self._connected())
-        store = PostgresStore(connection, durability="process")
+        store = PostgresStore(connection, durability="process", prepare=self.prepared)
         store.create_schema()
         return store
 
@@ -171,7 +171,7 @@ class Postgres(Server):
     async def store_later(self, stack: contextlib.AsyncExitStack) -> Any:
         connection = await psycopg.AsyncConnection.connect(self.address, autocommit=True)
         await stack.enter_async_context(connection)
-        return AsyncPostgresStore(connection, durability="process")
+        return AsyncPostgresStore(connection, durability="process", prepare=self.prepared)
 
     async def raw_later(self, stack: contextlib.AsyncExitStack) -> Write:
         connection = await psycopg.AsyncConnection.connect(self.address, autocommit=True)
@@ -180,7 +180,9 @@ class Postgres(Server):
         await cursor.execute(_TABLE)
 
         async def write(key: str, value: bytes) -> Any:
-            await cursor.execute(_UPSERT, {"key": key, "value": value}, prepare=True, binary=True)
+            await cursor.execute(
+                _UPSERT, {"key": key, "value": value}, prepare=self.prepared, binary=True
+            )
             return await cursor.fetchone()
 
         return write

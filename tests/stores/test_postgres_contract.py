@@ -61,6 +61,11 @@ class TestOverAConnection(PostgresContract):
         store._source._given.close()
 
 
+class TestOverAConnectionThatPrepares(TestOverAConnection):
+    def make_store(self):
+        return PostgresStore(self.connect(), prepare=True)
+
+
 class TestOverAPool(PostgresContract):
     autocommit = True
 
@@ -138,6 +143,11 @@ class TestAsyncOverAConnection(AsyncPostgresContract):
 
     async def close_store(self, store):
         await store._source._given.close()
+
+
+class TestAsyncOverAConnectionThatPrepares(TestAsyncOverAConnection):
+    async def make_store(self):
+        return AsyncPostgresStore(await self.aconnect(), prepare=True)
 
 
 class TestAsyncOverAPool(AsyncPostgresContract):

@@ -247,6 +247,61 @@ def test_nothing_is_prepared(connect, key):
     assert prepared == (0,)
 
 
+def test_statements_are_prepared_for_who_asks(connect, key):
+    """Once for a connection: each kind of statement, and none twice."""
+    connection = connect(prepare_threshold=100)
+    store = PostgresStore(connection, prepare=True)
+    for version in range(8):
+        store.write(key, b"1", expected=version)
+        store.read(key)
+    prepared = connection.execute(
+        "SELECT count(*) FROM pg_prepared_statements", prepare=False
+    ).fetchone()
+
+    assert prepared == (3,)
+
+
+def test_statements_are_prepared_for_who_asks_on_asyncio(postgres_url, connect, key):
+    """The same, awaited."""
+
+    async def counted():
+        opened = await psycopg.AsyncConnection.connect(postgres_url, autocommit=True)
+        async with opened as connection:
+            store = AsyncPostgresStore(connection, prepare=True)
+            for version in range(8):
+                await store.write(key, b"1", expected=version)
+                await store.read(key)
+            question = "SELECT count(*) FROM pg_prepared_statements"
+            return await (await connection.execute(question, prepare=False)).fetchone()
+
+    connect()
+
+    assert anyio.run(counted) == (3,)
+
+
+@pytest.mark.parametrize("kind", [PostgresStore, AsyncPostgresStore])
+def test_whether_to_prepare_is_a_truth(kind):
+    """A threshold, as psycopg's own setting is, would be taken for a yes."""
+    with pytest.raises(ConfigurationError, match="prepare=5: give True or False"):
+        kind(lambda: None, prepare=5)
+
+
+@pytest.mark.parametrize("act", ["DEALLOCATE ALL", "PREPARE _pg3_0 AS SELECT 1"])
+def test_a_session_that_others_are_given_is_named(connect, key, act):
+    """Behind a pooler a session loses its statements, or holds another's: nothing is done then."""
+    connection = connect()
+    store = PostgresStore(connection, prepare=True)
+    if act.startswith("DEALLOCATE"):
+        store.read(key)
+        connection.pgconn.exec_(act.encode())
+    else:
+        connection.execute(act, prepare=False)
+    with pytest.raises(StoreError, match="through a pooler") as caught:
+        store.read(key)
+
+    assert caught.value.outcome == "refused"
+
+
 def test_any_connection_will_do(connect, key):
     """Whatever rows and cursors the host has set up, the store has its own."""
     connection = connect(row_factory=dict_row, cursor_factory=psycopg.ClientCursor)

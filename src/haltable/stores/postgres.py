@@ -13,7 +13,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from haltable.errors import StoreError
+from haltable.errors import ConfigurationError, StoreError
 from haltable.store import Conflict, Durability, Entry
 from haltable.stores._postgres_faults import is_taken, lost_race, store_error
 from haltable.stores._postgres_level import Level
@@ -42,7 +42,7 @@ class PostgresStore:
     Each verb is one statement in autocommit, of one round trip; a write that has
     lost a race may read what is there by another.  It leaves nothing behind in
     the session, so that it works behind a pooler such as PgBouncer in
-    transaction mode.  Ages are measured by the server's clock.
+    transaction mode, unless it is to ``prepare``.  Ages are measured by the server's clock.
 
     The table is made by an explicit call of `create_schema`, or by a migration
     of the host's with what `schema` returns; nothing else creates anything.
@@ -66,6 +66,10 @@ class PostgresStore:
             ``"machine"`` (the default) or ``"replicated"``.  Each write finds
             out what the server's settings give it, and if that is less a
             warning is logged, once; ``durability`` then says what they give.
+        prepare: whether the server prepares each statement once for a connection
+            instead of planning it each time.  False, the default, leaves nothing
+            behind in the session, as a pooler in transaction mode needs it; True
+            is faster, where nobody else is ever given the same session.
 
     Raises:
         ConfigurationError: an argument cannot be right, or psycopg is missing.
@@ -83,7 +87,7 @@ class PostgresStore:
     #: A call waits for the network.
     blocks = True
 
-    __slots__ = ("_cursor", "_level", "_source", "_sql", "_table")
+    __slots__ = ("_cursor", "_level", "_prepare", "_source", "_sql", "_table")
 
     def __init__(
         self,
@@ -92,10 +96,14 @@ class PostgresStore:
         table: str = "haltable",
         schema: str | None = None,
         durability: Literal["process", "machine", "replicated"] = "machine",
+        prepare: bool = False,
     ) -> None:
+        if not isinstance(prepare, bool):
+            raise ConfigurationError(f"prepare={prepare!r}: give True or False")
         self._table = quoted_table(table, schema)
         self._sql = Statements.over(self._table)
         self._level = Level(self._table, durability)
+        self._prepare = prepare
         self._source = Source(source, self._table)
         # Not the connection's own kinds of cursor and row, which may be anything.
         psycopg = driver()
@@ -231,7 +239,7 @@ class PostgresStore:
         with self._source.connection(act) as connection:
             cursor = self._cursor(connection)
             try:
-                cursor.execute(statement, values, prepare=False, binary=True)
+                cursor.execute(statement, values, prepare=self._prepare, binary=True)
                 return cursor.fetchall() if cursor.description else []
             except Exception as error:
                 raise store_error(self._table, act, error, writes=writes) from error

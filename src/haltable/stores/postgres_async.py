@@ -12,7 +12,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from haltable.errors import StoreError
+from haltable.errors import ConfigurationError, StoreError
 from haltable.store import Conflict, Durability, Entry
 from haltable.stores._postgres_faults import is_taken, lost_race, store_error
 from haltable.stores._postgres_level import Level
@@ -56,6 +56,8 @@ class AsyncPostgresStore:
             to the connection's ``search_path``.
         durability: what the host wants a write to survive: ``"process"``,
             ``"machine"`` (the default) or ``"replicated"``.
+        prepare: whether the server prepares each statement once for a
+            connection; False is the default.
 
     Raises:
         ConfigurationError: an argument cannot be right, or psycopg is missing.
@@ -73,7 +75,7 @@ class AsyncPostgresStore:
     #: A call waits for the network.
     blocks = True
 
-    __slots__ = ("_cursor", "_level", "_source", "_sql", "_table")
+    __slots__ = ("_cursor", "_level", "_prepare", "_source", "_sql", "_table")
 
     def __init__(
         self,
@@ -84,10 +86,14 @@ class AsyncPostgresStore:
         table: str = "haltable",
         schema: str | None = None,
         durability: Literal["process", "machine", "replicated"] = "machine",
+        prepare: bool = False,
     ) -> None:
+        if not isinstance(prepare, bool):
+            raise ConfigurationError(f"prepare={prepare!r}: give True or False")
         self._table = quoted_table(table, schema)
         self._sql = Statements.over(self._table)
         self._level = Level(self._table, durability)
+        self._prepare = prepare
         self._source = AsyncSource(source, self._table)
         # Not the connection's own kinds of cursor and row, which may be anything.
         psycopg = driver()
@@ -223,7 +229,7 @@ class AsyncPostgresStore:
         async with self._source.connection(act) as connection:
             cursor = self._cursor(connection)
             try:
-                await cursor.execute(statement, values, prepare=False, binary=True)
+                await cursor.execute(statement, values, prepare=self._prepare, binary=True)
                 return await cursor.fetchall() if cursor.description else []
             except Exception as error:
                 raise store_error(self._table, act, error, writes=writes) from error
