@@ -2,7 +2,8 @@
 """Rows: a keyed iteration on Valkey and on PostgreSQL, beside one raw script and one statement.
 
 Both sides talk to one server of the benchmark's own, over its Unix socket: no
-network, so that what a store adds shows most.  The raw side is the fastest that
+network, so that what a store adds shows most; and once more at the distance of
+another machine, where a fleet has it.  The raw side is the fastest that
 was found with the same client library: one connection that is never given back,
 and the very bytes that a keyed loop wrote, one record after the other.  Beside
 an effect stands nothing but its two raw writes, or the one raw read of its
@@ -19,7 +20,15 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from haltable import IdempotencyGuard, Loop
-from tests.benchmarks.fleet_servers import Postgres, Server, Unprepared, Valkey, server_of
+from tests.benchmarks.fleet_servers import (
+    FarPostgres,
+    FarValkey,
+    Postgres,
+    Server,
+    Unprepared,
+    Valkey,
+    server_of,
+)
 from tests.benchmarks.measuring import Figures, Goal, Row, Size, paired
 from tests.benchmarks.sqlite_rows import Recorder
 from tests.benchmarks.subjects import abody, body, four
@@ -44,7 +53,7 @@ def keyed(kind: type[Server]) -> Callable[[Size], Figures]:
     """Returns a row's samples: an iteration over one raw write."""
 
     def samples(size: Size) -> Figures:
-        count = size.writes
+        count = size.synced
         with contextlib.ExitStack() as stack:
             server = server_of(kind, stack)
             store, (write, _) = server.store(), server.raw()
@@ -67,7 +76,7 @@ def keyed_later(kind: type[Server]) -> Callable[[Size], Figures]:
     """Returns the same on asyncio, where nobody else wants to run."""
 
     def samples(size: Size) -> Figures:
-        count = size.writes
+        count = size.synced
         with contextlib.ExitStack() as stack:
             server = server_of(kind, stack)
             values, keys = recorded(server.store(), count), names("loop")
@@ -108,11 +117,11 @@ def first(kind: type[Server]) -> Callable[[Size], Figures]:
             guard, keys = IdempotencyGuard(store=store), names("charge")
 
             def ours() -> None:
-                for key in itertools.islice(keys, size.writes):
+                for key in itertools.islice(keys, size.synced):
                     guard.once(key, charge, 7)
 
             def theirs() -> None:
-                for key in itertools.islice(keys, size.writes):
+                for key in itertools.islice(keys, size.synced):
                     write(key, claimed)
                     write(key, done)
 
@@ -134,11 +143,11 @@ def replay(kind: type[Server]) -> Callable[[Size], Figures]:
             write(key, recorder.written[-1])
 
             def ours() -> None:
-                for _ in range(size.writes):
+                for _ in range(size.synced):
                     guard.once(key, charge, 7)
 
             def theirs() -> None:
-                for _ in range(size.writes):
+                for _ in range(size.synced):
                     read(key)
 
             yield from paired(ours, theirs)
@@ -149,8 +158,10 @@ def replay(kind: type[Server]) -> Callable[[Size], Figures]:
 ROWS = (
     Row("keyed iteration on Valkey", "one raw EVALSHA", Goal(1.3), keyed(Valkey)),
     Row("the same on asyncio", "one raw EVALSHA", Goal(1.3), keyed_later(Valkey)),
+    Row("the same, 0.5 ms away", "one raw EVALSHA", Goal(1.3), keyed(FarValkey)),
     Row("keyed iteration on PostgreSQL", "one UPSERT .. RETURNING", Goal(1.3), keyed(Postgres)),
     Row("the same on asyncio", "one UPSERT .. RETURNING", Goal(1.3), keyed_later(Postgres)),
+    Row("the same, 0.5 ms away", "one UPSERT .. RETURNING", Goal(1.3), keyed(FarPostgres)),
     Row("the same, nothing prepared", "one UPSERT .. RETURNING", None, keyed(Unprepared)),
     Row("first call of an effect on Valkey", "two raw EVALSHA", None, first(Valkey)),
     Row("its replay", "one raw EVALSHA", None, replay(Valkey)),

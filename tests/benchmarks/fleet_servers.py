@@ -11,6 +11,7 @@ from __future__ import annotations
 import collections
 import contextlib
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
 import psycopg
@@ -19,10 +20,19 @@ import redis.asyncio
 
 from haltable.store import Durability
 from haltable.stores import AsyncPostgresStore, AsyncRedisStore, PostgresStore, RedisStore
+from tests.benchmarks.distance import far_from
 from tests.servers.redis import running_valkey
 from tests.stores.servers import new_postgres
 
-__all__ = ["Postgres", "Server", "Unprepared", "Valkey", "server_of"]
+__all__ = [
+    "FarPostgres",
+    "FarValkey",
+    "Postgres",
+    "Server",
+    "Unprepared",
+    "Valkey",
+    "server_of",
+]
 
 #: Keeps a value with its version and its time, and returns the version, as one script.
 _SCRIPT = """\
@@ -59,6 +69,22 @@ def postgres() -> Iterator[str]:
             yield server.url
         finally:
             server.stop()
+
+
+@contextlib.contextmanager
+def far_valkey() -> Iterator[str]:
+    """Runs a Valkey server as far away as another machine."""
+    with running_valkey() as path, far_from(Path(path)) as folder:
+        yield str(folder / Path(path).name)
+
+
+@contextlib.contextmanager
+def far_postgres() -> Iterator[str]:
+    """Runs a PostgreSQL server as far away."""
+    with postgres() as url:
+        words = psycopg.conninfo.conninfo_to_dict(url)
+        with far_from(Path(str(words["host"]), ".s.PGSQL.5432")) as folder:
+            yield psycopg.conninfo.make_conninfo(url, host=str(folder))
 
 
 class Server:
@@ -193,6 +219,14 @@ class Postgres(Server):
 
 class Unprepared(Postgres):
     prepared = False
+
+
+class FarValkey(Valkey):
+    running = staticmethod(far_valkey)
+
+
+class FarPostgres(Postgres):
+    running = staticmethod(far_postgres)
 
 
 class Shared:

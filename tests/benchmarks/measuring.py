@@ -35,7 +35,7 @@ class Size:
         iterations: of loops that write nothing.
         calls: of decorated functions.
         writes: of keyed loops.
-        synced: of keyed loops whose every write waits for the disk.
+        synced: of keyed loops whose every write waits for the disk, or for a server.
         tasks: through a poller, one attempt each.
         endurance: iterations of the loop that must not grow old.
         files: that evidence looks at.
