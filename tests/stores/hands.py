@@ -12,48 +12,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import psycopg
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+from anyio.from_thread import start_blocking_portal
 from psycopg_pool import AsyncConnectionPool, ConnectionPool
 
 from haltable.stores import AsyncPostgresStore, PostgresStore
+from tests.stores.awaited import Awaited
 
 #: The kinds of source that outlive a broken connection.
 KINDS = ("factory", "pool", "async factory", "async pool")
-
-
-class Awaited:
-    """An asynchronous store, called from outside its event loop."""
-
-    def __init__(self, store: AsyncPostgresStore, portal: BlockingPortal) -> None:
-        self._store, self._portal = store, portal
-
-    @property
-    def durability(self) -> Any:
-        return self._store.durability
-
-    def read(self, key: str) -> Any:
-        return self._portal.call(self._store.read, key)
-
-    def write(self, key: str, value: bytes, *, expected: int) -> Any:
-        async def write() -> Any:
-            return await self._store.write(key, value, expected=expected)
-
-        return self._portal.call(write)
-
-    def delete(self, key: str, *, expected: int) -> Any:
-        async def delete() -> Any:
-            return await self._store.delete(key, expected=expected)
-
-        return self._portal.call(delete)
-
-    def scan(self, prefix: str) -> Any:
-        async def scan() -> Any:
-            return [found async for found in self._store.scan(prefix)]
-
-        return iter(self._portal.call(scan))
-
-    def create_schema(self) -> None:
-        self._portal.call(self._store.create_schema)
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import uuid
@@ -13,8 +14,9 @@ import pytest
 from psycopg.rows import dict_row
 
 from haltable import ConfigurationError, IdempotencyGuard, IterationCap, Loop, StoreError
-from haltable.store import Conflict, Durability, Entry, Store
+from haltable.store import AsyncStore, Conflict, Durability, Entry, Store
 from haltable.stores import AsyncPostgresTransaction, PostgresStore, PostgresTransaction
+from tests.stores.hosts import HOSTS, Awaiting, Calling
 
 
 @pytest.fixture
@@ -30,33 +32,37 @@ def schema(postgres_url):
 
 
 @pytest.fixture
-def connect(postgres_url, schema):
-    """Opens connections as a host would."""
-    opened = []
-
-    def connect(**options):
-        given = {"autocommit": True, **options}
-        connection = psycopg.connect(f"{postgres_url} options='-c search_path={schema}'", **given)
-        opened.append(connection)
-        return connection
-
-    yield connect
-    for connection in opened:
-        connection.close()
+def url(postgres_url, schema):
+    """How to connect to it."""
+    return f"{postgres_url} options='-c search_path={schema}'"
 
 
 @pytest.fixture
-def connection(connect):
+def connect(url):
+    """Opens connections beside the host's."""
+    with Calling(url) as beside:
+        yield beside.connect
+
+
+@pytest.fixture(params=HOSTS)
+def host(request, url):
+    """Who has the transaction: a host that calls its driver, or one that awaits it."""
+    with request.param(url) as host:
+        yield host
+
+
+@pytest.fixture
+def connection(host):
     """The host's connection, in a transaction."""
-    connection = connect()
+    connection = host.connect()
     connection.execute("BEGIN")
     return connection
 
 
 @pytest.fixture
-def store(connection):
+def store(host, connection):
     """The store in it."""
-    return PostgresTransaction(connection)
+    return host.transaction(connection)
 
 
 def orders(connection):
@@ -101,21 +107,21 @@ def test_it_ends_no_transaction(connection, store):
     assert orders(connection) == 0
 
 
-def test_a_connection_that_begins_by_itself(connect):
+def test_a_connection_that_begins_by_itself(host, connect):
     """Outside autocommit the driver begins the transaction, and the host ends it as ever."""
-    connection = connect(autocommit=False)
+    connection = host.connect(autocommit=False)
     with connection:
-        PostgresTransaction(connection).write("a", b"1", expected=0)
+        host.transaction(connection).write("a", b"1", expected=0)
         seen = PostgresStore(connect()).read("a")
 
     assert seen is None
     assert PostgresStore(connect()).read("a").value == b"1"
 
 
-def test_without_a_transaction_nothing_is_written(connect):
+def test_without_a_transaction_nothing_is_written(host):
     """It neither begins one nor writes by itself, and says what to do; reading is harmless."""
-    connection = connect()
-    store = PostgresTransaction(connection)
+    connection = host.connect()
+    store = host.transaction(connection)
     for act in (lambda: store.write("a", b"1", expected=0), lambda: store.delete("a", expected=1)):
         with pytest.raises(
             StoreError, match=r"no open transaction.*'a'.*begin yours first"
@@ -127,10 +133,20 @@ def test_without_a_transaction_nothing_is_written(connect):
     assert connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
 
 
-def test_a_refused_statement_leaves_the_transaction(connection, connect):
+def test_a_refused_reading_begins_no_transaction(host):
+    """Where none is open, there is nothing to go back to, and none afterwards either."""
+    connection = host.connect()
+    with pytest.raises(StoreError, match=r"is missing: call create_schema\(\) once") as told:
+        host.transaction(connection, table="absent").read("a")
+
+    assert told.value.outcome == "refused"
+    assert connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+
+
+def test_a_refused_statement_leaves_the_transaction(host, connection, connect):
     """What cannot be done is undone to the savepoint: the host's rows stay, and it goes on."""
     connection.execute("INSERT INTO orders VALUES (1)")
-    absent = PostgresTransaction(connection, table="absent")
+    absent = host.transaction(connection, table="absent")
     acts = [
         lambda: absent.read("a"),
         lambda: absent.write("a", b"1", expected=0),
@@ -141,21 +157,32 @@ def test_a_refused_statement_leaves_the_transaction(connection, connect):
         with pytest.raises(StoreError, match=r"is missing: call create_schema\(\) once") as told:
             act()
         assert told.value.outcome == "refused"
-    PostgresTransaction(connection).write("a", b"1", expected=0)
+    host.transaction(connection).write("a", b"1", expected=0)
     connection.commit()
 
     assert orders(connect()) == 1
     assert PostgresStore(connect()).read("a").value == b"1"
 
 
-def test_a_locked_row_is_waited_for_as_long_as_the_host_says(connection, connect, store):
+@pytest.mark.parametrize("table", ["haltable", "absent"])
+def test_no_savepoint_is_left(host, connection, table):
+    """Done or refused, a verb leaves the host's transaction without a savepoint of ours."""
+    with contextlib.suppress(StoreError):
+        host.transaction(connection, table=table).write("a", b"1", expected=0)
+    with pytest.raises(psycopg.Error) as told:
+        connection.execute("RELEASE SAVEPOINT haltable")
+
+    assert told.value.sqlstate == "3B001"
+
+
+def test_a_locked_row_is_waited_for_as_long_as_the_host_says(host, connection, connect, store):
     """Another's open transaction on the key is waited for; lock_timeout ends that by name."""
     kept = store.write("a", b"1", expected=0)
-    late = connect()
+    late = host.connect()
     late.execute("BEGIN")
     late.execute("SET LOCAL lock_timeout = '50ms'")
     with pytest.raises(StoreError, match="is locked by another transaction") as told:
-        PostgresTransaction(late).write("a", b"2", expected=0)
+        host.transaction(late).write("a", b"2", expected=0)
     late.execute("INSERT INTO orders VALUES (2)")
     late.commit()
     connection.commit()
@@ -165,16 +192,16 @@ def test_a_locked_row_is_waited_for_as_long_as_the_host_says(connection, connect
     assert PostgresStore(connect()).read("a").version == kept.version
 
 
-def test_who_came_second_waits_and_is_told_who_was_first(connection, connect, store):
+def test_who_came_second_waits_and_is_told_who_was_first(host, connection, connect, store):
     """A write that waited for another's commit is refused with what was committed."""
     first = store.write("a", b"first", expected=0)
     found = []
-    late = connect()
+    late = host.connect()
     late.execute("BEGIN")
     pid = late.info.backend_pid
 
     def write():
-        found.append(PostgresTransaction(late).write("a", b"second", expected=0))
+        found.append(host.transaction(late).write("a", b"second", expected=0))
 
     thread = threading.Thread(target=write)
     thread.start()
@@ -198,10 +225,22 @@ def test_a_failed_transaction_is_refused(connection, store):
     assert told.value.outcome == "refused"
 
 
-def test_the_table_is_created_in_the_open_transaction(connect):
+def test_a_connection_in_the_middle_of_a_statement_is_refused(connection, store):
+    """What another task or thread has sent is not waited for, and the answer stays its own."""
+    connection.pgconn.send_query(b"SELECT 7")
+    with pytest.raises(StoreError, match="in the middle of a statement") as told:
+        store.write("a", b"1", expected=0)
+    answer = connection.pgconn.get_result().get_value(0, 0)
+    connection.pgconn.get_result()
+
+    assert (told.value.outcome, answer) == ("refused", b"7")
+    assert isinstance(store.write("a", b"1", expected=0), Entry)
+
+
+def test_the_table_is_created_in_the_open_transaction(host):
     """A migration that is rolled back leaves no table; creating twice is no error."""
-    connection = connect()
-    store = PostgresTransaction(connection, table="mine")
+    connection = host.connect()
+    store = host.transaction(connection, table="mine")
     connection.execute("BEGIN")
     store.create_schema()
     connection.rollback()
@@ -242,6 +281,7 @@ def test_a_version_grows_over_a_clock_that_went_back(connection, store):
     assert (second.version, third.version) == (far + 1, far + 2)
 
 
+@pytest.mark.parametrize("host", [Calling], indirect=True)
 def test_an_age_begins_with_the_write(connection, store):
     """What the transaction did before does not make a record older, nor does a replacement."""
     connection.execute("SELECT pg_sleep(1)")
@@ -257,44 +297,51 @@ def test_an_age_begins_with_the_write(connection, store):
     assert replaced[0] <= replaced[1] + 0.02
 
 
-def test_any_connection_will_do(connect):
+def test_any_connection_will_do(host):
     """How the host has set its connection up changes nothing, nor is that changed."""
-    connection = connect(row_factory=dict_row, cursor_factory=psycopg.ClientCursor)
-    store = PostgresTransaction(connection)
-    with connection.transaction():
-        written = store.write("é", b"1", expected=0)
-        found = [(key, entry.value) for key, entry in store.scan("é")]
+    connection = host.connect(row_factory=dict_row, cursor_factory=host.client_cursor)
+    store = host.transaction(connection)
+    connection.execute("BEGIN")
+    written = store.write("é", b"1", expected=0)
+    found = [(key, entry.value) for key, entry in store.scan("é")]
+    connection.commit()
 
     assert isinstance(store.read("é"), Entry)
     assert (found, written.value) == ([("é", b"1")], b"1")
     assert connection.execute("SELECT 1 AS one").fetchone() == {"one": 1}
 
 
-def test_what_it_says_of_itself(connection, store):
+@pytest.mark.parametrize(
+    ("host", "kind", "name"),
+    [(Calling, Store, "PostgresTransaction"), (Awaiting, AsyncStore, "AsyncPostgresTransaction")],
+    indirect=["host"],
+)
+def test_what_it_says_of_itself(store, kind, name):
     """It says that it is in a transaction, waits, and what a commit survives once it knows."""
     before = store.durability
     store.write("a", b"1", expected=0)
+    store = getattr(store, "given", store)
 
-    assert isinstance(store, Store)
+    assert isinstance(store, kind)
     assert (store.transactional, store.blocks) == (True, True)
     assert (before, store.durability) == (Durability.PROCESS, Durability.PROCESS)
-    assert repr(store) == '<PostgresTransaction: table "haltable">'
+    assert repr(store) == f'<{name}: table "haltable">'
 
 
 @pytest.mark.parametrize("wrong", [None, "dbname=shop", psycopg.Connection])
-def test_what_is_no_connection_is_refused(wrong):
+def test_what_is_no_connection_is_refused(host, wrong):
     """It is named at once, not at the first write."""
-    with pytest.raises(ConfigurationError, match=r"give an open psycopg\.Connection"):
-        PostgresTransaction(wrong)
+    with pytest.raises(ConfigurationError, match=f"give an open {host.kind}$"):
+        host.transaction(wrong)
 
 
-def test_a_closed_connection_is_refused(connect):
+def test_a_closed_connection_is_refused(host):
     """Before it is taken and after, in words and as not done."""
-    connection = connect()
-    store = PostgresTransaction(connection)
+    connection = host.connect()
+    store = host.transaction(connection)
     connection.close()
-    with pytest.raises(ConfigurationError, match=r"give an open psycopg\.Connection"):
-        PostgresTransaction(connection)
+    with pytest.raises(ConfigurationError, match=f"give an open {host.kind}$"):
+        host.transaction(connection)
     acts = (
         lambda: store.write("a", b"1", expected=0),
         lambda: store.read("a"),
@@ -318,6 +365,7 @@ def test_a_transaction_that_lost_its_server_has_written_nothing(connect, connect
     assert (orders(connect()), PostgresStore(connect()).read("a")) == (0, None)
 
 
+@pytest.mark.parametrize("host", [Calling], indirect=True)
 def test_a_loop_refuses_it(store):
     """A rollback would give a charged start back, so a loop does not take it."""
     with pytest.raises(ConfigurationError, match="a rollback of your transaction"):
@@ -349,9 +397,8 @@ def test_row_and_record_are_one_commit(connect):
     assert (undone, answers, orders(connection)) == (0, ["made", "made"], 1)
 
 
-def test_an_async_row_and_its_record_are_one_commit(postgres_url, schema, connect):
+def test_an_async_row_and_its_record_are_one_commit(url, connect):
     """The same on asyncio, over the driver's asynchronous connection."""
-    url = f"{postgres_url} options='-c search_path={schema}'"
     answers = []
 
     async def main():
