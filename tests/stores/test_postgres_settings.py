@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import uuid
-from contextlib import closing
 
 import anyio
 import psycopg
@@ -25,22 +24,22 @@ from haltable.stores import (
     Store,
 )
 from haltable.stores._postgres_place import ThreadLock
+from tests.stores.hosts import HOSTS, Calling
 
 
 @pytest.fixture
 def connect(postgres_url):
     """Opens connections to the server, where the table is."""
-    connections = []
+    with Calling(postgres_url) as beside:
+        PostgresStore(beside.connect()).create_schema()
+        yield beside.connect
 
-    def connect(**options):
-        connection = psycopg.connect(postgres_url, **{"autocommit": True, **options})
-        connections.append(connection)
-        return connection
 
-    PostgresStore(connect()).create_schema()
-    yield connect
-    for connection in connections:
-        connection.close()
+@pytest.fixture(params=HOSTS)
+def host(request, postgres_url, connect):
+    """Who has the store: a host that calls its driver, or one that awaits it."""
+    with request.param(postgres_url) as host:
+        yield host
 
 
 @pytest.fixture
@@ -97,42 +96,44 @@ def test_bad_arguments(named, said, connect):
         PostgresStore(connect, **named)
 
 
-def test_a_connection_outside_autocommit_is_refused(connect):
+def test_a_connection_outside_autocommit_is_refused(host):
     """A store writes at once; what belongs to the host's transaction has a store of its own."""
+    connection = host.connect(autocommit=False)
     with pytest.raises(ConfigurationError, match=r"autocommit=True.*PostgresTransaction"):
-        PostgresStore(connect(autocommit=False))
+        host.store(connection)
 
 
-def test_a_connection_in_a_transaction_is_refused(connect, key):
+def test_a_connection_in_a_transaction_is_refused(host, key):
     """Nothing slips into a transaction that the host may roll back; after it the store goes on."""
-    connection = connect()
-    store = PostgresStore(connection)
-    with connection.transaction():
-        messages = [
-            refusal(store.read, key),
-            refusal(store.write, key, b"1", expected=0),
-            refusal(store.delete, key, expected=1),
-            refusal(list, store.scan(key)),
-        ]
+    connection = host.connect()
+    store = host.store(connection)
+    connection.execute("BEGIN")
+    messages = [
+        refusal(store.read, key),
+        refusal(store.write, key, b"1", expected=0),
+        refusal(store.delete, key, expected=1),
+        refusal(lambda: list(store.scan(key))),
+    ]
+    connection.commit()
 
     assert all("stands in a transaction" in message for message in messages)
     assert all("PostgresTransaction" in message for message in messages)
     assert store.write(key, b"1", expected=0).version == 1
 
 
-def test_a_closed_connection_is_refused(connect, key):
+def test_a_closed_connection_is_refused(host, key):
     """A connection that was given is not replaced, and that is said."""
-    connection = connect()
-    store = PostgresStore(connection)
+    connection = host.connect()
+    store = host.store(connection)
     connection.close()
 
     assert "the connection is closed" in refusal(store.write, key, b"1", expected=0)
 
 
-def test_a_connection_that_broke_is_refused_from_then_on(connect, key):
+def test_a_connection_that_broke_is_refused_from_then_on(host, connect, key):
     """The first call after the break may be unknown, the next ones are refused."""
-    connection = connect()
-    store = PostgresStore(connection)
+    connection = host.connect()
+    store = host.store(connection)
     connect().execute("SELECT pg_terminate_backend(%s)", [connection.info.backend_pid])
     with pytest.raises(StoreError) as raised:
         store.write(key, b"1", expected=0)
@@ -142,20 +143,15 @@ def test_a_connection_that_broke_is_refused_from_then_on(connect, key):
     assert PostgresStore(connect()).read(key) is None
 
 
-def test_a_closed_store_is_refused(connect, key):
+def test_a_closed_store_is_refused(host, key):
     """Closing closes what a factory opened, nothing of the host's, and twice does nothing."""
-    made, given = [], connect()
-
-    def factory():
-        made.append(connect())
-        return made[-1]
-
-    with PostgresStore(factory) as store, PostgresStore(given) as other:
+    given = host.connect()
+    with host.store(host.open) as store, host.store(given) as other:
         store.read(key)
         other.read(key)
     store.close()
 
-    assert [connection.closed for connection in (*made, given)] == [True, False]
+    assert [connection.closed for connection in host.made] == [False, True]
     assert "the store is closed" in refusal(store.read, key)
     assert "the store is closed" in refusal(other.read, key)
 
@@ -177,18 +173,12 @@ def test_a_factory_that_makes_something_else(connect, key):
     assert "which is no psycopg.AsyncConnection" in refusal(anyio.run, read)
 
 
-def test_a_factory_keeps_its_connections(connect, key):
+def test_a_factory_keeps_its_connections(host, key):
     """One caller after another uses one connection; callers at once have eight at most."""
-    made = []
-
-    def factory():
-        made.append(connect())
-        return made[-1]
-
-    with PostgresStore(factory) as store:
+    with host.store(host.open) as store:
         for _ in range(5):
             store.read(key)
-        one = len(made)
+        one = len(host.made)
         threads = [
             threading.Thread(target=store._run, args=("wait", b"SELECT pg_sleep(0.2)"))
             for _ in range(12)
@@ -199,7 +189,57 @@ def test_a_factory_keeps_its_connections(connect, key):
             thread.join()
 
     assert one == 1
-    assert 2 <= len(made) <= 8
+    assert 2 <= len(host.made) <= 8
+
+
+class Raced(list):
+    """A list that another thread empties, after it was looked at and before it was taken from."""
+
+    def __bool__(self):
+        found = len(self) > 0
+        self.clear()
+        return found
+
+
+def test_a_connection_that_another_thread_took_first(host, key):
+    """Who finds the connection gone that it saw opens another, and waits for nobody."""
+    with host.store(host.open) as store:
+        store.write(key, b"1", expected=0)
+        for kept in store._source._kept.values():
+            kept.idle = Raced(kept.idle)
+        seen = store.read(key)
+
+    assert (seen.value, len(host.made)) == (b"1", 2)
+
+
+def test_a_factory_that_is_not_in_autocommit(host, connect, key):
+    """What it opens is set to write at once: all others see each write."""
+
+    def opened():
+        return host.open(autocommit=False)
+
+    with host.store(opened) as store:
+        store.write(key, b"1", expected=0)
+        seen = PostgresStore(connect()).read(key)
+
+    assert (seen.value, len(host.made)) == (b"1", 1)
+
+
+def test_a_pool_that_is_not_in_autocommit(host, connect, key):
+    """A store writes at once on its connection too, and gives it back as the host has it."""
+    with host.pool(autocommit=False) as pool:
+        store, beside = host.store(pool), connect()
+        store.write(key, b"1", expected=0)
+        seen = PostgresStore(beside).read(key)
+        lent = pool.getconn()
+        given_back = lent.autocommit
+        pool.putconn(lent)
+        beside.execute("SELECT pg_terminate_backend(%s)", [lent.info.backend_pid])
+        refusal(store.read, key)
+        again = store.write(key, b"2", expected=1)
+
+    assert (seen.value, given_back) == (b"1", False)
+    assert again.version == 2
 
 
 def test_threads_that_begin_together_leave_nothing_open(connect, key):
@@ -232,10 +272,10 @@ def test_threads_that_begin_together_leave_nothing_open(connect, key):
     assert [connection for connection in made if not connection.closed] == []
 
 
-def test_nothing_is_prepared(connect, key):
+def test_nothing_is_prepared(host, key):
     """However often a statement comes, and however keen the connection is on preparing."""
-    connection = connect(prepare_threshold=0)
-    store = PostgresStore(connection)
+    connection = host.connect(prepare_threshold=0)
+    store = host.store(connection)
     for version in range(8):
         store.write(key, b"1", expected=version)
         store.read(key)
@@ -247,10 +287,10 @@ def test_nothing_is_prepared(connect, key):
     assert prepared == (0,)
 
 
-def test_statements_are_prepared_for_who_asks(connect, key):
+def test_statements_are_prepared_for_who_asks(host, key):
     """Once for a connection: each kind of statement, and none twice."""
-    connection = connect(prepare_threshold=100)
-    store = PostgresStore(connection, prepare=True)
+    connection = host.connect(prepare_threshold=100)
+    store = host.store(connection, prepare=True)
     for version in range(8):
         store.write(key, b"1", expected=version)
         store.read(key)
@@ -261,24 +301,6 @@ def test_statements_are_prepared_for_who_asks(connect, key):
     assert prepared == (3,)
 
 
-def test_statements_are_prepared_for_who_asks_on_asyncio(postgres_url, connect, key):
-    """The same, awaited."""
-
-    async def counted():
-        opened = await psycopg.AsyncConnection.connect(postgres_url, autocommit=True)
-        async with opened as connection:
-            store = AsyncPostgresStore(connection, prepare=True)
-            for version in range(8):
-                await store.write(key, b"1", expected=version)
-                await store.read(key)
-            question = "SELECT count(*) FROM pg_prepared_statements"
-            return await (await connection.execute(question, prepare=False)).fetchone()
-
-    connect()
-
-    assert anyio.run(counted) == (3,)
-
-
 @pytest.mark.parametrize("kind", [PostgresStore, AsyncPostgresStore])
 def test_whether_to_prepare_is_a_truth(kind):
     """A threshold, as psycopg's own setting is, would be taken for a yes."""
@@ -287,10 +309,10 @@ def test_whether_to_prepare_is_a_truth(kind):
 
 
 @pytest.mark.parametrize("act", ["DEALLOCATE ALL", "PREPARE _pg3_0 AS SELECT 1"])
-def test_a_session_that_others_are_given_is_named(connect, key, act):
+def test_a_session_that_others_are_given_is_named(host, key, act):
     """Behind a pooler a session loses its statements, or holds another's: nothing is done then."""
-    connection = connect()
-    store = PostgresStore(connection, prepare=True)
+    connection = host.connect()
+    store = host.store(connection, prepare=True)
     if act.startswith("DEALLOCATE"):
         store.read(key)
         connection.pgconn.exec_(act.encode())
@@ -302,10 +324,10 @@ def test_a_session_that_others_are_given_is_named(connect, key, act):
     assert caught.value.outcome == "refused"
 
 
-def test_any_connection_will_do(connect, key):
+def test_any_connection_will_do(host, key):
     """Whatever rows and cursors the host has set up, the store has its own."""
-    connection = connect(row_factory=dict_row, cursor_factory=psycopg.ClientCursor)
-    store = PostgresStore(connection)
+    connection = host.connect(row_factory=dict_row, cursor_factory=host.client_cursor)
+    store = host.store(connection)
     written = store.write(key, b"\0\xff", expected=0)
 
     assert store.read(key).value == b"\0\xff"
@@ -337,27 +359,27 @@ def test_any_name_will_do(connect, key, name):
 
 
 @pytest.mark.parametrize("text", ["a\0b", "a\ud800b"])
-def test_a_key_that_no_text_can_hold(connect, text):
+def test_a_key_that_no_text_can_hold(host, text):
     """What cannot be sent is refused, not unknown, and the store goes on."""
-    store = PostgresStore(connect)
+    store = host.store(host.open)
     refusal(store.write, text, b"1", expected=0)
     refusal(store.read, text)
     store.close()
 
 
-def test_the_table_is_the_hosts_to_create(connect, key):
+def test_the_table_is_the_hosts_to_create(host, key):
     """Nothing creates it behind the host's back; what is printed creates it, once or twice."""
-    connection = connect()
+    connection = host.connect()
     name = f"t{key}"
-    store = PostgresStore(connection, table=name)
+    store = host.store(connection, table=name)
     missing = [
         refusal(store.read, key),
         refusal(store.write, key, b"1", expected=0),
         refusal(store.delete, key, expected=1),
-        refusal(list, store.scan("")),
+        refusal(lambda: list(store.scan(""))),
     ]
     for _ in range(2):
-        connection.execute(PostgresStore.schema(name))
+        connection.execute(store.schema(name))
     store.create_schema()
     written = store.write(key, b"1", expected=0)
     connection.execute(f"DROP TABLE {name}")
@@ -366,11 +388,11 @@ def test_the_table_is_the_hosts_to_create(connect, key):
     assert written.version == 1
 
 
-def test_a_table_of_another_form_is_refused(connect, key):
+def test_a_table_of_another_form_is_refused(host, key):
     """A table that is not ours is not taken for ours, and not changed."""
-    connection = connect()
+    connection = host.connect()
     connection.execute(f"CREATE TABLE t{key} (key text)")
-    message = refusal(PostgresStore(connection, table=f"t{key}").create_schema)
+    message = refusal(host.store(connection, table=f"t{key}").create_schema)
     connection.execute(f"DROP TABLE t{key}")
 
     assert "has another form than this version of haltable reads" in message
@@ -399,6 +421,41 @@ def test_many_create_the_table_at_once(connect, key):
     assert failures == []
 
 
+def test_who_creates_the_table_second_finds_it_made(host, connect, key):
+    """What another has created and not committed yet is waited for, and is no error."""
+    first, late, failures = connect(autocommit=False), host.connect(), []
+    first.execute(PostgresStore.schema(f"t{key}"))
+
+    def create():
+        try:
+            host.store(late, table=f"t{key}").create_schema()
+        except StoreError as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=create)
+    thread.start()
+    wait_until_blocked(connect(), late.info.backend_pid, thread)
+    first.commit()
+    thread.join()
+    connect().execute(f"DROP TABLE t{key}")
+
+    assert failures == []
+
+
+def test_a_table_that_cannot_be_created(host, key):
+    """What is missing for it is named, and the error is not taken for somebody else's table."""
+    message = refusal(host.store(host.connect(), schema=f"s{key}").create_schema)
+
+    assert "lies in a schema that is missing: create that first" in message
+
+
+def wait_until_blocked(connection, pid, thread):
+    """Waits until a backend waits for another's lock, as long as who uses it lives."""
+    blocked = "SELECT cardinality(pg_blocking_pids(%s))"
+    while thread.is_alive() and not connection.execute(blocked, [pid]).fetchone()[0]:
+        pass
+
+
 def test_a_forked_child_has_connections_of_its_own(connect, key):
     """A factory is asked anew in the child, and what the parent had goes on working."""
     made = []
@@ -425,6 +482,29 @@ def test_a_forked_child_has_connections_of_its_own(connect, key):
     assert given.read(key).version == 2
     assert made == [os.getpid()]
     store.close()
+
+
+def test_a_forked_child_leaves_an_async_connection_alone(postgres_url, connect, key):
+    """The child is refused the connection that the parent had opened for its tasks."""
+
+    async def opened():
+        connection = await psycopg.AsyncConnection.connect(postgres_url, autocommit=True)
+        return AsyncPostgresStore(connection), connection
+
+    store, connection = anyio.run(opened)
+    child = os.fork()
+    if not child:
+        try:
+            refused = "before this process was forked" in refusal(anyio.run, store.read, key)
+            os._exit(0 if refused else 1)
+        finally:
+            os._exit(2)
+    _, status = os.waitpid(child, 0)
+    read = anyio.run(store.read, key)
+    anyio.run(connection.close)
+
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert read is None
 
 
 def test_an_async_store_on_one_event_loop_after_another(postgres_url, connect, key):
@@ -456,7 +536,10 @@ def test_a_call_within_a_call_on_one_connection_is_refused():
         pass
 
 
-@pytest.mark.parametrize("name", ["PostgresStore", "PostgresTransaction", "AsyncPostgresStore"])
+@pytest.mark.parametrize(
+    "name",
+    ["PostgresStore", "PostgresTransaction", "AsyncPostgresStore", "AsyncPostgresTransaction"],
+)
 def test_a_missing_driver_is_named(name):
     """Without psycopg the stores can be imported, and say what to install when one is made."""
     code = f"""
@@ -477,22 +560,17 @@ except haltable.ConfigurationError as error:
     assert "pip install 'haltable[postgres]'" in ran.stdout
 
 
-def test_a_stale_conflict_is_read_again(connect, key):
+def test_a_stale_conflict_is_read_again(host, connect, key):
     """A conflict that would have let the write through is never handed out."""
     store, other = PostgresStore(connect()), connect(autocommit=False)
     other.execute("INSERT INTO haltable VALUES (%s, 7, clock_timestamp(), 'first')", [key])
-    found = []
-    with closing(connect()) as waiting:
-        late = PostgresStore(waiting)
-        thread = threading.Thread(
-            target=lambda: found.append(late.write(key, b"second", expected=0))
-        )
-        thread.start()
-        blocked = "SELECT cardinality(pg_blocking_pids(%s))"
-        while not connect().execute(blocked, [waiting.info.backend_pid]).fetchone()[0]:
-            pass
-        other.commit()
-        thread.join()
+    found, waiting = [], host.connect()
+    late = host.store(waiting)
+    thread = threading.Thread(target=lambda: found.append(late.write(key, b"second", expected=0)))
+    thread.start()
+    wait_until_blocked(connect(), waiting.info.backend_pid, thread)
+    other.commit()
+    thread.join()
 
     assert isinstance(found[0], Conflict)
     assert (found[0].current.value, found[0].current.version) == (b"first", 7)
