@@ -20,6 +20,7 @@ from haltable.conditions import never
 from haltable.stores import AsyncRedisStore, Conflict, Durability, RedisStore
 from haltable.stores._redis_faults import store_error
 from tests.servers.redis import free_port, redis_cluster, redis_server
+from tests.stores.redis_hands import OPENERS, called
 
 #: What the servers of these tests ask nobody for.
 ANY = "any"
@@ -37,15 +38,19 @@ def server():
 
 
 @pytest.fixture
-def store(server):
+def store(request, server):
     """A store that was written to, over a client that retries, as redis-py's own do."""
-    retry = redis.retry.Retry(redis.backoff.NoBackoff(), 5)
-    client = redis.Redis.from_url(
-        server.url, socket_timeout=PATIENCE, retry=retry, retry_on_timeout=True
-    )
-    with RedisStore(client) as store:
+    opened = getattr(request, "param", called)
+    kind = redis.retry.Retry if opened is called else redis.asyncio.retry.Retry
+    retry = kind(redis.backoff.NoBackoff(), 5)
+    client = {"socket_timeout": PATIENCE, "retry": retry, "retry_on_timeout": True}
+    with opened(server.url, client) as store:
         store.write("key", b"first", expected=0)
         yield store
+
+
+#: For what befalls the twins in the same way.
+on_both = pytest.mark.parametrize("store", OPENERS, indirect=True)
 
 
 def refused(act, said):
@@ -223,6 +228,7 @@ def test_a_server_that_dies_over_a_write(server, store):
     assert store.read("key").value in {b"first", b"second"}
 
 
+@on_both
 def test_a_cut_connection_costs_nothing(server, store):
     """A connection that was cut while it was idle is noticed before anything is sent on it."""
     server.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
@@ -231,6 +237,7 @@ def test_a_cut_connection_costs_nothing(server, store):
     assert store.read("key").version == written.version
 
 
+@on_both
 def test_a_server_out_of_memory(server, store):
     """A write that finds no room is refused by name; to delete makes room, also then."""
     server.ask("CONFIG", "SET", "maxmemory", "1")
@@ -244,6 +251,7 @@ def test_a_server_out_of_memory(server, store):
     assert store.write("key", b"third", expected=0).version > version
 
 
+@on_both
 def test_a_server_that_became_a_replica(server, store):
     """A server that is demoted takes no write, and is not read from once that was noticed."""
     version = store.read("key").version
@@ -285,6 +293,7 @@ def test_a_user_who_may_not(server):
         refused(lambda: store.read("key"), "did not accept the client's credentials")
 
 
+@on_both
 def test_scripts_that_the_server_forgot(server, store):
     """A server that does not know the script is sent all of it, and remembers it again."""
     server.ask("SCRIPT", "FLUSH")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import re
+import signal
 import subprocess
 import sys
 
@@ -17,13 +18,14 @@ from haltable.stores import AsyncRedisStore, AsyncStore, Durability, RedisStore,
 from haltable.stores._redis_pool import words_to_connect
 from haltable.stores._redis_server import durability_of
 from tests.servers.redis import redis_server
+from tests.stores.redis_hands import OPENERS
 
-#: Asks for a store where redis-py is not installed.
+#: Asks for a store where a module is not installed.
 WITHOUT = """
 import sys
 class Absent:
     def find_spec(self, name, path=None, target=None):
-        if name == "redis":
+        if name == "{absent}":
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, Absent())
 import haltable.stores
@@ -43,9 +45,10 @@ def server():
         yield server
 
 
-def store_on(server, **more):
-    """Returns a store over a client as a host has it."""
-    return RedisStore(redis.Redis.from_url(server.url), **more)
+@pytest.fixture(params=OPENERS)
+def store_on(request):
+    """Opens a store over a client as a host has it: one that is called, or one that is awaited."""
+    return request.param
 
 
 class Told(logging.Handler):
@@ -81,14 +84,23 @@ def told(store):
         ({"appendfsync": "always", "no_appendfsync_on_rewrite": "yes"}, Durability.PROCESS),
     ],
 )
-def test_the_durability_is_the_servers(settings, durability):
+def test_the_durability_is_the_servers(store_on, settings, durability):
     """A store states what its server's settings say that a write survives."""
-    with redis_server(appendonly="yes", **settings) as server, store_on(server) as store:
+    with redis_server(appendonly="yes", **settings) as server, store_on(server.url) as store:
         before = store.durability
         found, warned = told(store)
 
         assert (before, found, store.durability) == (Durability.NOTHING, durability, durability)
         assert warned == []
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+def test_settings_are_read_in_each_protocol(store_on, server, protocol):
+    """A server's settings come as a list or as a map, and mean the same."""
+    server.ask("CONFIG", "SET", "appendfsync", "always")
+    server.ask("CONFIG", "SET", "appendonly", "yes")
+    with store_on(server.url, {"protocol": protocol}) as store:
+        assert told(store) == (Durability.MACHINE, [])
 
 
 @pytest.mark.parametrize(
@@ -101,9 +113,9 @@ def test_the_durability_is_the_servers(settings, durability):
         ),
     ],
 )
-def test_a_server_that_forgets_is_warned_of_once(settings, said):
+def test_a_server_that_forgets_is_warned_of_once(store_on, settings, said):
     """The first call warns, names the setting and its value, and says what helps."""
-    with redis_server(**settings) as server, store_on(server) as store:
+    with redis_server(**settings) as server, store_on(server.url) as store:
         with Told() as words:
             store.read("key")
         again = told(store)
@@ -113,22 +125,22 @@ def test_a_server_that_forgets_is_warned_of_once(settings, said):
     assert again == (Durability.NOTHING, [])
 
 
-def test_what_is_stated_is_believed(server):
+def test_what_is_stated_is_believed(store_on, server):
     """A host that knows its server better is believed, and is not warned."""
-    with store_on(server, durability=Durability.REPLICATED) as store:
+    with store_on(server.url, durability=Durability.REPLICATED) as store:
         assert store.durability is Durability.REPLICATED
         assert told(store) == (Durability.REPLICATED, [])
 
 
-def test_a_server_that_tells_nobody_its_settings(server):
+def test_a_server_that_tells_nobody_its_settings(store_on, server):
     """Where CONFIG is forbidden, an append-only file counts as one that may lag behind."""
     server.ask("CONFIG", "SET", "appendonly", "yes")
     server.ask("CONFIG", "SET", "appendfsync", "always")
     server.ask("ACL", "SETUSER", "host", "on", "nopass", "~*", "+@all", "-config")
-    client = redis.Redis.from_url(server.url, username="host", password=ANY)
-    with RedisStore(client) as store:
+    client = {"username": "host", "password": ANY}
+    with store_on(server.url, client) as store:
         found, (warned,) = told(store)
-    with RedisStore(client, durability=Durability.MACHINE) as store:
+    with store_on(server.url, client, durability=Durability.MACHINE) as store:
         stated = told(store)
 
     assert found is Durability.NOTHING
@@ -136,11 +148,31 @@ def test_a_server_that_tells_nobody_its_settings(server):
     assert stated == (Durability.MACHINE, [])
 
 
+def test_a_server_that_hangs_when_it_is_asked_for_its_settings(store_on, server, monkeypatch):
+    """A server that may not tell is believed to forget; one that does not answer is a fault."""
+    with store_on(server.url, {"socket_timeout": 0.1}) as store:
+        store.check()
+        ask = store._route.ask
+
+        def hang(node, *words):
+            if words[0] == "CONFIG":
+                server.send(signal.SIGSTOP)
+            return ask(node, *words)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(store._route, "ask", hang)
+            with pytest.raises(StoreError, match="did not answer in time"):
+                store.check()
+        server.send(signal.SIGCONT)
+
+        assert store.check() is Durability.NOTHING
+
+
 @pytest.mark.parametrize("policy", ["allkeys-lru", "allkeys-lfu", "allkeys-random"])
-def test_a_server_that_evicts_is_refused(server, policy):
+def test_a_server_that_evicts_is_refused(store_on, server, policy):
     """A policy that forgets records is refused at each call, by name, until it is changed."""
     server.ask("CONFIG", "SET", "maxmemory-policy", policy)
-    with store_on(server, durability=Durability.NOTHING) as store:
+    with store_on(server.url, durability=Durability.NOTHING) as store:
         for act in (store.check, lambda: store.write("key", b"", expected=0)):
             with pytest.raises(StoreError, match=f"maxmemory-policy '{policy}'.*noevic") as caught:
                 act()
@@ -152,10 +184,10 @@ def test_a_server_that_evicts_is_refused(server, policy):
         assert store.write("key", b"", expected=0).version > 0
 
 
-def test_a_policy_that_forgets_only_what_expires(server):
+def test_a_policy_that_forgets_only_what_expires(store_on, server):
     """Records never expire, so that a policy for what does is no danger."""
     server.ask("CONFIG", "SET", "maxmemory-policy", "volatile-ttl")
-    with store_on(server, durability=Durability.NOTHING) as store:
+    with store_on(server.url, durability=Durability.NOTHING) as store:
         store.write("key", b"", expected=0)
 
         assert server.ask("TTL", "haltable:key") == -1
@@ -232,12 +264,20 @@ def test_a_cluster_that_would_wait_for_ever(redis_cluster_port):
 @pytest.mark.parametrize("name", ["RedisStore", "AsyncRedisStore"])
 def test_without_the_driver(name):
     """Without redis-py the face still opens, and only the store's name says what to install."""
-    command = [sys.executable, "-c", WITHOUT.format(name=name)]
-    ran = subprocess.run(command, capture_output=True, check=True, text=True)
-
-    assert ran.stdout == (
+    assert without("redis", name) == (
         "stores on Redis and Valkey need redis-py: pip install 'haltable[redis]'\n"
     )
+
+
+def test_with_a_broken_driver():
+    """What redis-py itself misses is named as it is: to install redis-py would not help."""
+    assert without("redis.exceptions", "RedisStore") == "No module named 'redis.exceptions'\n"
+
+
+def without(absent, name):
+    """Returns what asking for a store says where a module is absent."""
+    command = [sys.executable, "-c", WITHOUT.format(absent=absent, name=name)]
+    return subprocess.run(command, capture_output=True, check=True, text=True).stdout
 
 
 def test_two_prefixes_are_two_stores(redis_url):
@@ -257,11 +297,11 @@ def test_two_prefixes_are_two_stores(redis_url):
     assert found == [[b"*[ab]?\\:"], [b"axx:"]]
 
 
-def test_what_else_begins_with_the_prefix(server):
+def test_what_else_begins_with_the_prefix(store_on, server):
     """A scan passes over what is no record; a write there is refused, and changes nothing."""
     server.ask("SET", "haltable:other", "text")
     server.ask("HSET", "haltable:hash", "field", "1")
-    with store_on(server, durability=Durability.NOTHING) as store:
+    with store_on(server.url, durability=Durability.NOTHING) as store:
         with pytest.raises(StoreError, match="holds something else") as caught:
             store.write("other", b"", expected=0)
 
