@@ -20,7 +20,7 @@ from haltable.conditions import never
 from haltable.stores import AsyncRedisStore, Conflict, Durability, RedisStore
 from haltable.stores._redis_faults import store_error
 from tests.servers.redis import free_port, redis_cluster, redis_server
-from tests.stores.redis_hands import OPENERS, called
+from tests.stores.redis_hands import OPENERS, awaited, called
 
 #: What the servers of these tests ask nobody for.
 ANY = "any"
@@ -502,6 +502,60 @@ async def test_a_cluster_repeats_nothing_for_tasks_either(anyio_backend):
 
     assert (caught.value.outcome, calls) == ("unknown", 1)
     assert (there.value, there.version > first.version) == (b"second", True)
+
+
+def test_a_cluster_that_is_not_there():
+    """An awaited client looks for its servers at the first call, which then says so."""
+    url = f"redis://127.0.0.1:{free_port()}"
+    with awaited(url, {"cluster": True, "socket_timeout": SLACK}) as store:
+        refused(lambda: store.read("key"), "Redis cluster cannot be reached")
+
+
+@pytest.mark.parametrize("opened", OPENERS)
+def test_a_record_that_no_server_of_a_cluster_holds(opened):
+    """A record whose slot is nobody's is refused by that name, and no server is asked for it."""
+    client = {"cluster": True, "socket_timeout": SLACK, "require_full_coverage": False}
+    with redis_server(port=free_port(), cluster_enabled="yes") as server:
+        server.ask("CLUSTER", "ADDSLOTS", server.ask("CLUSTER", "KEYSLOT", "haltable:held"))
+        with opened(server.url, client, durability=Durability.NOTHING) as store:
+            store.check()
+            before = server.calls("evalsha")
+            refused(lambda: store.write("lost", b"", expected=0), "has no server for the record")
+
+            assert server.calls("evalsha") == before
+            refused(lambda: store.write("held", b"", expected=0), "a cluster that is down")
+
+
+@pytest.mark.parametrize("opened", OPENERS)
+def test_a_record_on_its_way_to_another_server(opened, redis_cluster_port):
+    """No scan leaves out what a cluster is moving: until it has moved, it is refused by name."""
+    url, options = f"redis://127.0.0.1:{redis_cluster_port}", {"socket_timeout": SLACK}
+    kept = {"prefix": "moving:", "durability": Durability.NOTHING}
+    with contextlib.ExitStack() as stack:
+        cluster = stack.enter_context(
+            redis.RedisCluster("127.0.0.1", redis_cluster_port, **options)
+        )
+        store = stack.enter_context(opened(url, {"cluster": True, **options}, **kept))
+        held = store.write("key", b"", expected=0)
+        home = cluster.get_node_from_key(b"moving:key")
+        other = next(node for node in cluster.get_primaries() if node.port != home.port)
+        here, there = (
+            stack.enter_context(redis.Redis("127.0.0.1", node.port, single_connection_client=True))
+            for node in (home, other)
+        )
+        slot, number = cluster.keyslot("moving:key"), here.execute_command("CLUSTER MYID")
+        there.execute_command("CLUSTER SETSLOT", slot, "IMPORTING", number)
+        try:
+            here.execute_command("MIGRATE", "127.0.0.1", other.port, "moving:key", 0, 5000, "COPY")
+            refused(lambda: list(store.scan("")), "is moving records .* ask again")
+        finally:
+            there.execute_command("ASKING")
+            there.execute_command("DEL", "moving:key")
+            there.execute_command("CLUSTER SETSLOT", slot, "STABLE")
+        found = [(key, entry.version) for key, entry in store.scan("")]
+        store.delete("key", expected=held.version)
+
+    assert found == [("key", held.version)]
 
 
 def test_a_server_that_a_sentinel_names():

@@ -47,7 +47,10 @@ _MEANINGS = (
     (r"\bWRONGTYPE\b", "holds something else under this name"),
     (r"TimeoutError", "did not answer in time"),
     (r"MaxConnectionsError", "has no connection left in the client's pool"),
+    (r"\bnon local key\b", "is moving records between its servers: ask again when that is done"),
+    (r"SlotNotCoveredError", "has no server for the record's slot"),
     (r"ConnectionError", "cannot be reached, or has cut the connection"),
+    (r"RedisClusterException.*cannot be connected", "cannot be reached"),
 )
 
 
