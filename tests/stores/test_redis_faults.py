@@ -282,6 +282,19 @@ def test_too_few_replicas(server, store):
     refused(lambda: replace(store, b"second"), "too few replicas")
 
 
+@on_both
+def test_a_refusal_keeps_the_connection(server, store):
+    """A server that says no has answered: nothing else is still to come on the connection."""
+    version = store.read("key").version
+    server.ask("CONFIG", "SET", "min-replicas-to-write", "1")
+    before = server.ask("INFO", "stats")["total_connections_received"]
+    refused(lambda: store.write("key", b"second", expected=version), "too few replicas")
+    store.read("key")
+    after = server.ask("INFO", "stats")["total_connections_received"]
+
+    assert after - before == 1  # That of who asked.
+
+
 def test_a_user_who_may_not(server):
     """What the server does not permit is refused in words."""
     server.ask("ACL", "SETUSER", "reader", "on", "nopass", "~*", "+@all", "-hset")
@@ -453,12 +466,15 @@ def test_a_forked_process_uses_connections_of_its_own(server, store):
     assert (store.read("key").value, store.read("child").value) == (b"parent", b"yes")
 
 
-def test_a_server_that_is_not_there_is_asked_once():
+@pytest.mark.parametrize(
+    ("opened", "kind"),
+    [(called, redis.retry.Retry), (awaited, redis.asyncio.retry.Retry)],
+)
+def test_a_server_that_is_not_there_is_asked_once(opened, kind):
     """How long a client goes on trying is its own matter: the store fails at once."""
-    retry = redis.retry.Retry(redis.backoff.ConstantBackoff(SLACK), 3)
-    client = redis.Redis(host="127.0.0.1", port=free_port(), retry=retry)
+    retry = kind(redis.backoff.ConstantBackoff(SLACK), 3)
     begin = time.monotonic()
-    with RedisStore(client) as store:
+    with opened(f"redis://127.0.0.1:{free_port()}", {"retry": retry}) as store:
         refused(lambda: store.read("key"), "cannot be reached")
 
     assert time.monotonic() - begin < SLACK
