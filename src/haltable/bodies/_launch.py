@@ -130,13 +130,18 @@ def _go(here: int, directory: bytes | None) -> None:
 
 
 def _found(program: bytes, environment: dict[bytes, bytes]) -> bytes:
-    """Returns the first place on the path that has the program, as `os.execvpe` tries them."""
-    if b"/" not in program:
-        for folder in environment.get(b"PATH", os.fsencode(os.defpath)).split(b":"):
-            place = folder + b"/" + program
-            if os.path.exists(place):
-                return place
-    return program
+    """Returns the first place on the path that has the program, as `os.execvpe` tries them.
+
+    Raises:
+        FileNotFoundError: if none has it: a bare name would be taken from where we are.
+    """
+    if b"/" in program:
+        return program
+    for folder in environment.get(b"PATH", os.fsencode(os.defpath)).split(b":"):
+        place = os.path.join(folder, program)
+        if os.path.exists(place):
+            return place
+    raise FileNotFoundError
 
 
 def confine(instructions: dict[str, Any] | None) -> None:
