@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A pseudo-terminal of 80 columns, and what somebody in front of it sees.
+"""A pseudo-terminal, and what somebody in front of it sees.
 
 It keeps a screen: text, carriage returns, line ends, and the few escape codes
 that the command uses.  Colours are left out.
@@ -26,14 +26,17 @@ _CODE = re.compile(r"\x1b\[[\d;?]*[A-Za-z]")
 class Terminal:
     """The far side of a terminal.
 
+    Args:
+        columns: how many it says that it has, 80 by default; 0 for not saying.
+
     Attributes:
         near: the descriptor for the process.
         raw: all that came.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, columns: int = COLUMNS) -> None:
         self._far, self.near = pty.openpty()
-        fcntl.ioctl(self.near, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, COLUMNS, 0, 0))
+        fcntl.ioctl(self.near, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, columns, 0, 0))
         self.raw = ""
 
     def __enter__(self) -> Self:
