@@ -158,7 +158,7 @@ def confine(instructions: dict[str, Any] | None) -> None:
     if instructions is not None:
         if TYPE_CHECKING or __package__:
             from haltable.bodies import _confine
-        else:
+        else:  # It runs beside the package, as the keeper does.
             import _confine
         _confine.confine(instructions)
 
