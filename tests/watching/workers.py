@@ -17,6 +17,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from queue import Empty, SimpleQueue
+
+import coverage
 
 from haltable import (
     Breaker,
@@ -184,15 +187,18 @@ def _exits(trial: Trial) -> None:
 def _interrupted(trial: Trial) -> None:
     # Ctrl-C at about the moment of the verdict.
     main, run = threading.main_thread().ident, trial.loop.start()
-    begun, over = threading.Event(), threading.Event()
+    # Unlike an event, neither is left locked by what is raised in whoever tells of it.
+    begun, over = SimpleQueue[None](), SimpleQueue[None]()
 
     def work() -> None:
-        begun.set()
+        begun.put(None)
         trial.work()
 
     def press() -> None:
-        begun.wait()
-        if not over.wait(max(0.0, trial.limit + trial.chance.uniform(-0.003, 0.003))):
+        begun.get()
+        try:
+            over.get(timeout=max(0.0, trial.limit + trial.chance.uniform(-0.003, 0.003)))
+        except Empty:
             signal.pthread_kill(main, signal.SIGINT)
 
     presser = threading.Thread(target=press)
@@ -201,8 +207,8 @@ def _interrupted(trial: Trial) -> None:
         try:
             run.run(work)
         finally:
-            over.set()
-            begun.set()
+            over.put(None)
+            begun.put(None)
             presser.join()
     if trial.bodies and not run.finished:
         raise AssertionError(str(run.report))
@@ -226,6 +232,10 @@ WAYS: dict[str, Callable[[Trial], None]] = {
 def try_often(way: str, seed: int, trials: int, threads: int, *keyed: str) -> None:
     """Runs many trials, in the main thread or in several others, and looks what they left."""
     logging.disable(logging.CRITICAL)
+    measuring = coverage.Coverage.current()
+    if way == "interrupted" and measuring is not None:
+        # A Ctrl-C would leave a lock of the measuring held, for which all then wait for ever.
+        measuring.stop()
     before, wrong = handlers(), list[BaseException]()
 
     def work(number: int) -> None:
