@@ -9,8 +9,8 @@ import shlex
 import attrs
 import pytest
 
-from haltable import IdempotencyGuard, Operator, SQLiteStore, cli
-from haltable.cli.views import effect_in_words, effect_rows, key_rows
+from haltable import IdempotencyGuard, IterationCap, Loop, Operator, SQLiteStore, cli
+from haltable.cli.views import effect_in_words, effect_rows, key_in_words, key_rows
 from haltable.effect_records import EffectRecord
 from haltable.effect_view import effect_view
 from haltable.effects import EffectState
@@ -40,6 +40,38 @@ def test_an_unknown_effect_ends_with_what_resolves_it(tmp_path, namespace):
     assert (program, code) == ("haltable", 0)
     assert (resolved.namespace, resolved.key) == (namespace, "charge:7")
     assert resolved.state is EffectState.DONE
+
+
+@pytest.mark.parametrize("namespace", ["", "my shop"])
+def test_a_key_ends_with_what_resolves_its_unknown_effect(tmp_path, namespace, capsys):
+    """The command under a key, typed as it stands, resolves the very effect that ran in it."""
+    path = str(tmp_path / "loops.db")
+    with SQLiteStore(path) as store:
+        guard = IdempotencyGuard(namespace=namespace)
+        loop = Loop(IterationCap(1), guard, key="shop", store=store)
+        loop.run(lambda iteration: iteration.once("charge:7", lambda: 1 / 0))
+        IdempotencyGuard(store=store, namespace="other").once("charge:7", int)
+    cli.main(["show", "shop", "--store", path])
+    shown = capsys.readouterr().out
+    code = cli.main(shlex.split(shown.rpartition("  next: haltable ")[2]))
+    with SQLiteStore(path) as store:
+        states = {view.namespace: view.state for view in Operator(store).effects()}
+
+    assert f"  unknown effect {'my shop/' if namespace else ''}charge:7\n" in shown
+    assert code == 0
+    assert states[namespace] is EffectState.DONE
+
+
+def test_the_words_of_others_are_shown_and_not_obeyed():
+    """A key that would clear the terminal is written out, above the command and in it."""
+    state = key_state(new_record("\x1b[2J"), age=0.0)
+    shown = key_in_words(state, [attrs.evolve(UNKNOWN, key="\x1b]0;pay\x07")], store=None)
+
+    assert shown.replace("\n", "").isprintable()
+    assert "  unknown effect \\x1b]0;pay\\x07\n" in shown
+    assert shown.endswith(
+        "  next: haltable resolve $'\\x1b]0;pay\\x07' done --why 'it has happened'"
+    )
 
 
 def test_what_cannot_be_read_is_not_resolved():

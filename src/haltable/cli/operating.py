@@ -30,7 +30,7 @@ from haltable.model import Status
 __all__ = ["ACTS", "operate"]
 
 #: What an act shows, and whether as a list even if it is one thing.
-Shown: TypeAlias = Sequence[KeyState] | Sequence[EffectView]
+Shown: TypeAlias = Sequence[KeyState | EffectView]
 Act: TypeAlias = Callable[[Operator, Any], Shown]
 
 _LISTS = ("ls", "effects", "purge", "watch")
@@ -42,7 +42,11 @@ def _list(ops: Operator, given: Any) -> Shown:
 
 
 def _show(ops: Operator, given: Any) -> Shown:
-    return [ops.show(given.key)]
+    state = ops.show(given.key)
+    if not state.unknown_effects:
+        return [state]
+    unknown = ops.effects("unknown")
+    return [state, *(view for view in unknown if view.loop == given.key)]
 
 
 def _stop(ops: Operator, given: Any) -> Shown:
@@ -138,14 +142,15 @@ def _write(verb: str, shown: Shown, *, as_array: bool, store: str | None) -> Non
     keys = [each for each in shown if isinstance(each, KeyState)]
     effects = [each for each in shown if isinstance(each, EffectView)]
     if as_array:
-        text = as_json([*keys, *effects])
+        text = as_json(keys) if keys else as_json(effects)
     elif verb in _LISTS:
         rows = effect_rows(effects) if verb in ("effects", "purge") else key_rows(keys)
         columns = os.get_terminal_size(1).columns or 80 if sys.stdout.isatty() else None
         text = table(rows, columns=columns)
     else:
-        pieces = [key_in_words(each, store=store) for each in keys]
-        pieces += [effect_in_words(each, store=store) for each in effects]
+        # Effects beside a key are its own.
+        pieces = [key_in_words(each, effects, store=store) for each in keys]
+        pieces = pieces or [effect_in_words(each, store=store) for each in effects]
         text = "\n".join(pieces)
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()

@@ -18,6 +18,7 @@ from haltable.effect_view import EffectView
 from haltable.effects import EffectState
 from haltable.key_state import KeyState
 from haltable.model import Status
+from haltable.prose import joined
 
 __all__ = ["as_json", "effect_in_words", "effect_rows", "key_in_words", "key_rows"]
 
@@ -38,16 +39,18 @@ def _plain(value: KeyState | EffectView) -> dict[str, Any]:
     return {**plain, **dict.fromkeys(infinite)}
 
 
-def key_in_words(state: KeyState, *, store: str | None) -> str:
-    """Returns how a key stands, and what to type next."""
+def key_in_words(state: KeyState, unknown: Sequence[EffectView] = (), *, store: str | None) -> str:
+    """Returns how a key stands, with its unknown effects, and what to type next."""
     text = str(attrs.evolve(state, unknown_effects=()))
-    unknown = "".join(f"\n  unknown effect {key}" for key in state.unknown_effects)
-    return f"{text}{unknown}\n  next: {_next_of_key(state, store)}"
+    named = joined([f"  unknown effect {_name(view)}" for view in unknown])
+    step = f"  next: {_next_of_key(state, unknown, store)}"
+    return "\n".join(filter(None, (text, named, step)))
 
 
-def _next_of_key(state: KeyState, store: str | None) -> str:
-    if state.unknown_effects:
-        return resolving(state.unknown_effects[0], store)
+def _next_of_key(state: KeyState, unknown: Sequence[EffectView], store: str | None) -> str:
+    for view in unknown:
+        if view.readable:
+            return resolving(view.key, store, view.namespace)
     if state.status is Status.SUCCEEDED:
         return command("reset", state.key, "--why", "to be done again", store=store)
     if state.status.terminal:
@@ -62,10 +65,7 @@ def effect_in_words(view: EffectView, *, store: str | None) -> str:
     text = str(view).partition("\n  next: ")[0]
     step = command("effects", "--state", view.state.value, store=store)
     if view.state is EffectState.UNKNOWN and view.readable:
-        words = ["resolve", view.key, "done", "--why", "it has happened"]
-        if view.namespace:
-            words += ["--namespace", view.namespace]
-        step = command(*words, store=store)
+        step = resolving(view.key, store, view.namespace)
     return f"{text}\n  next: {step}"
 
 
@@ -94,11 +94,14 @@ def effect_rows(views: Sequence[EffectView]) -> list[tuple[str, ...]]:
     """Returns the rows of a table of effects, its heads first."""
     rows: list[tuple[str, ...]] = [("STATE", "KEY", "ATTEMPTS", "WRITTEN", "LOOP", "WHY")]
     for view in views:
-        key = f"{view.namespace}/{view.key}" if view.namespace else view.key
         loop, why = view.loop or "", view.reason or view.owner or ""
         state = view.state.value if view.readable else "unreadable"
-        rows.append((state, key, str(view.attempts), _ago(view.age), loop, why))
+        rows.append((state, _name(view), str(view.attempts), _ago(view.age), loop, why))
     return rows
+
+
+def _name(view: EffectView) -> str:
+    return f"{view.namespace}/{view.key}" if view.namespace else view.key
 
 
 def _ago(seconds: float) -> str:
