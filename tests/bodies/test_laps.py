@@ -175,7 +175,19 @@ def test_a_keeper_that_dies_with_its_first_order_is_not_tried_for_ever(monkeypat
     assert "process that keeps it is gone" in str(report.error)
 
 
-def test_a_program_whose_number_nobody_knows_is_found(tether, monkeypatch):
+@pytest.fixture
+def nothing_ignored():
+    """No signal is ignored, as whoever began the tests may have it: by `nohup`, or in a shell."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGHUP, signal.SIGQUIT)}
+    for number, handler in before.items():
+        if handler is signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_a_program_whose_number_nobody_knows_is_found(tether, monkeypatch, nothing_ignored):
     """A program that kills its keeper at once is found by the pipe it holds."""
     begun = _keeper_process.KeeperProcess.begun
     monkeypatch.setattr(
@@ -273,14 +285,17 @@ def test_a_lap_sees_where_the_host_is_and_what_it_has_set(drive, tmp_path, monke
     assert said == [f"first {tmp_path}", *[f"later {tmp_path}/in"] * 2]
 
 
-def test_a_keeper_keeps_no_directory(tmp_path):
+@pytest.mark.parametrize("hangup", [signal.SIG_DFL, signal.SIG_IGN], ids=["plain", "nohup"])
+def test_a_keeper_keeps_no_directory(tmp_path, hangup):
     """Between two laps the keeper stands in no directory that somebody may want to unmount."""
     found = []
 
     def between(completed):
         found.append(Path("/proc", completed.text.strip(), "cwd").readlink())
 
+    before = signal.signal(signal.SIGHUP, hangup)
     laps(_run, "echo $PPID", between=between, cwd=tmp_path)
+    signal.signal(signal.SIGHUP, before)
 
     assert found == [Path("/")] * LAPS
 

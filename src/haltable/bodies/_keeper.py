@@ -81,6 +81,7 @@ class _Keeper:
         self.mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         for descriptor in (_LINE, note):
             os.set_inheritable(descriptor, False)
+        os.chdir("/")  # It keeps no directory from being unmounted; each order brings its own.
         self.orders = Orders(_LINE)
         self.poller = select.poll()
         self.parents = {_LINE, *_watched(parent)}
