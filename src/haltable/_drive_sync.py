@@ -265,7 +265,9 @@ def interrupt(run: RunState, error: BaseException) -> bool:
         return wind_up(run, error)
     except BaseException:
         # Whoever presses Ctrl-C twice shall find a run that has ended, too.
-        if not run.finished:
+        if run.finished:
+            run.let_go()
+        else:
             fail(run, StoreError("the end of the run was interrupted"))
         raise
 
@@ -278,6 +280,7 @@ def wind_up(run: RunState, error: BaseException) -> bool:
     if run.is_refused(error):
         run.end(durable=False)
     if run.finished:
+        run.let_go()
         return ours and rest is None
     with ports.sheltered(run):
         if ours and (rest is None or isinstance(rest, Exception)):

@@ -52,6 +52,7 @@ class Oversight:
         "_helping",
         "_is_open",
         "_is_over",
+        "_leaving",
         "_pid",
         "_run",
         "_seen",
@@ -91,6 +92,8 @@ class Oversight:
         #: How far the verdict is: somebody writes it just now, it is written, it is told.
         self.pronouncing = self.is_stored = self.is_told = False
         self.striker: Striker | None = None
+        #: The same, until it has put everything back.
+        self._leaving: Striker | None = None
         self._helping = threading.Lock()
         self._helpers: list[threading.Thread] = []
 
@@ -129,23 +132,26 @@ class Oversight:
             return
         striker = Striker(run.refusal, lambda: self._is_open and self.striker is not None)
         if striker.is_exact or not exactly:
-            self.striker = striker
+            # Known before it changes anything: a Ctrl-C may come at any moment.
+            self.striker = self._leaving = striker
+            striker.begin()
 
     def disarm(self) -> None:
-        """Undoes `arm`."""
+        """Undoes `arm`; if it is interrupted itself, by the next call."""
         self._mend()
         with self._gate:
-            striker, self.striker = self.striker, None
-        if striker is not None:
-            striker.end()
+            self.striker = None
+        if self._leaving is not None:
+            self._leaving.end()
+            self._leaving = None
 
     def end(self) -> None:
-        """Ends the watching, for the run has ended."""
+        """Ends the watching, for the run has ended; all of it if it is called twice."""
         self.shut()
         self.disarm()
-        over, self.over = self.over, None
-        if over is not None:
-            over()
+        if self.over is not None:
+            self.over()
+            self.over = None
         with self._helping:
             self._is_over = True
         # Whoever hangs in a question was waited for already.

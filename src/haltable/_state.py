@@ -98,8 +98,7 @@ class RunState(Watched):
         if not self.kernel.rule_quietly(now):
             return False
         self.finished = True
-        if self.oversight is not None:
-            self.oversight.end()
+        self.let_go()
         self.ended_at = now
         if self.outer is not None:
             self._leave_outer()
@@ -278,13 +277,17 @@ class RunState(Watched):
         """Whether an exception says that another run holds the key of this one."""
         return isinstance(error, LoopBusy) and not self.ran
 
+    def let_go(self) -> None:
+        """Has nobody watch the run any more; what an interrupt left of that is done by another."""
+        if self.oversight is not None:
+            self.oversight.end()
+
     def end(self, *, durable: bool) -> None:
         """Closes the run; every further verb of it raises."""
         if self.finished:
             return
         self.finished = True
-        if self.oversight is not None:
-            self.oversight.end()
+        self.let_go()
         self.durable = durable
         kernel = self.kernel
         self.ended_at = self.now()

@@ -94,6 +94,7 @@ class Striker:
         "_came",
         "_exception",
         "_handled",
+        "_handled_number",
         "_met_at",
         "_number",
         "_sealed",
@@ -116,7 +117,13 @@ class Striker:
         #: The seals around this run itself, which say nothing of what its body does.
         self._sealed = _seals_around(inspect.currentframe())
         self._number = _free_signal()
+        #: The one whose handler is still to be taken away.
+        self._handled_number: int | None = None
+
+    def begin(self) -> None:
+        """Gets ready to strike, for a body that has no control yet."""
         if self._number is not None:
+            self._handled_number = self._number
             signal.signal(self._number, self._receive)
 
     @property
@@ -146,8 +153,11 @@ class Striker:
             signal.pthread_kill(self._thread, self._number)
 
     def end(self) -> None:
-        """Puts everything back as it was; in the body's thread, when it has no control."""
-        number = self._number
+        """Puts everything back as it was; in the body's thread, when it has no control.
+
+        Where it is interrupted itself, it is to be called again.
+        """
+        number = self._handled_number
         if number is None or threading.get_ident() != self._thread:
             return
         limit = time.monotonic() + _ARRIVAL
@@ -156,6 +166,7 @@ class Striker:
         if self._came == self._sent:
             self._number = None
             signal.signal(number, signal.SIG_DFL)
+            self._handled_number = None
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         del number

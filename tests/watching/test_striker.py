@@ -37,6 +37,13 @@ class Moments:
         self.now += max(seconds, 0.01)
 
 
+def prepared(exception, allowed):
+    """Returns one that is ready to strike this thread."""
+    striker = Striker(exception, allowed)
+    striker.begin()
+    return striker
+
+
 @pytest.fixture
 def clock(monkeypatch):
     """The time of the strikes."""
@@ -48,7 +55,7 @@ def clock(monkeypatch):
 @pytest.fixture
 def striker():
     """One that may strike this thread, and is put away whatever comes of it."""
-    striker = Striker(Struck, lambda: True)
+    striker = prepared(Struck, lambda: True)
     yield striker
     striker.end()
 
@@ -103,7 +110,7 @@ def test_who_may_strike_does(striker):
 
 def test_who_may_not_strikes_nobody():
     """A body that has no control is spared, also by what was sent while it had."""
-    striker = Striker(Struck, lambda: False)
+    striker = prepared(Struck, lambda: False)
     striker.strike()
     deliver(striker)
     striker.end()
@@ -113,7 +120,7 @@ def test_who_may_not_strikes_nobody():
 
 def test_a_handler_stays_until_what_was_sent_has_come(clock):
     """A signal that is still on its way finds its handler, or it would end the process."""
-    striker = Striker(Struck, lambda: False)
+    striker = prepared(Struck, lambda: False)
     number, begun = striker._number, clock.now
 
     def receive(how, numbers):
@@ -181,7 +188,7 @@ def test_what_is_handled_around_a_run_spares_no_body():
     try:
         throw(KeyboardInterrupt)
     except KeyboardInterrupt:
-        striker = Striker(Struck, lambda: True)
+        striker = prepared(Struck, lambda: True)
         with pytest.raises(Struck):
             deliver(striker)
         striker.end()
@@ -198,7 +205,7 @@ class Worker:
         self._thread = threading.Thread(target=self._carry_out)
 
     def _carry_out(self):
-        self.striker = Striker(Struck, lambda: True)
+        self.striker = prepared(Struck, lambda: True)
         try:
             self._work(self.begun, self.free)
         except Struck as struck:
