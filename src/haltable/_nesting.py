@@ -99,6 +99,6 @@ class Nesting(Reporting):
         kernel, around, now = self.kernel, outer.kernel, self.now()
         if outer.clock is self.clock:
             left = around.origin + around.plan.time_limit - now
-            kernel.outer_end = now + min(left, around.outer_end - now)
+            kernel.outer_end = min(kernel.outer_end, now + min(left, around.outer_end - now))
         if around.stop is not None or around.ruling is not None:
             self.ask_to_stop(self.stopped("outer", "the run around it has ended"))

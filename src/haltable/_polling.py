@@ -32,6 +32,8 @@ __all__ = ["LOOK", "MOMENT", "Plan", "Polling", "no_promise"]
 LOOK = 1.0
 #: Real seconds that attempts in the air get before a clock of a test is moved on.
 MOMENT = 0.02
+# Two moments that are computed in different ways may differ by a rounding.
+_ROUNDING = 1e-6
 
 
 @attrs.frozen(eq=False)
@@ -134,8 +136,11 @@ class Polling:
     def _ask(self) -> Run:
         """Returns the run in which the source is asked."""
         run = self._asking = self.plan.asking.start()
-        if self.rounds.over(self.now()):
+        now = self.now()
+        if self.rounds.over(now):
             run.stop("the poller ends")
+        # The poller is around it as an outer run would be: a back-off ends with its time.
+        run.kernel.outer_end = run.now() + self.rounds.left(now) + _ROUNDING
         return run
 
     def _answer(self, report: Report[Task | None]) -> Task | None:
@@ -143,6 +148,8 @@ class Polling:
         self._asking = None
         if report.ok:
             return report.result
+        if report.breaker == "outer" and self.rounds.over(self.now()):
+            return None
         if report.status is Status.STOPPED:
             # A run around this poller has ended.
             self.rounds.end(Status.STOPPED, report.breaker, report.reason, self.now())

@@ -82,6 +82,51 @@ def test_its_time_is_bounded():
     assert (report.status, report.breaker, clock.now()) == (Status.TRIPPED, "seconds", 60)
 
 
+def broken_for_an_hour(clock):
+    """A source that raises, and the options of a poller that asks it every fifty minutes."""
+    asked = []
+
+    def ready():
+        asked.append(clock.now())
+        raise OSError("gone")
+
+    asking = Loop(IterationCap(5), ExitCondition(success=returned), delay=3000, clock=clock)
+    return asked, ready, {"until": None, "seconds": 60, "asking": asking, "clock": clock}
+
+
+@pytest.mark.parametrize(("start", "seconds"), [(0, 60), (0.7, 0.1), (7.3, 1.3)])
+def test_its_time_bounds_the_wait_for_a_source_that_raises(start, seconds):
+    """A back-off ends with the poller's time, also where the sum of the two is rounded."""
+    clock = FakeClock(start)
+    asked, ready, options = broken_for_an_hour(clock)
+    report = polled(ready, Attempts(), **options | {"seconds": seconds}).run()
+
+    assert (report.status, report.breaker, report.ready_failures) == (Status.TRIPPED, "seconds", 1)
+    assert asked == [start]
+    assert clock.now() == pytest.approx(start + seconds, abs=1e-4)
+
+
+async def test_its_time_bounds_the_wait_for_an_async_source_that_raises():
+    """The same on an event loop."""
+    clock = FakeClock()
+    asked, ready, options = broken_for_an_hour(clock)
+    report = await polled(ready, Attempts().awaited, **options).arun()
+
+    assert (report.status, report.breaker, asked) == (Status.TRIPPED, "seconds", [0])
+    assert clock.now() == pytest.approx(60)
+
+
+def test_its_time_bounds_the_wait_inside_a_run():
+    """A poller in a body has its own seconds beside those of the run around it."""
+    clock = FakeClock()
+    asked, ready, options = broken_for_an_hour(clock)
+    poller = polled(ready, Attempts(), **options)
+    around = Loop(IterationCap(1), Deadline(total=1000), clock=clock).run(poller.run)
+
+    assert (around.result.breaker, asked) == ("seconds", [0])
+    assert clock.now() == pytest.approx(60)
+
+
 def test_a_source_that_raises_is_asked_again_later():
     """It backs off, and what it hands out then is done."""
     clock, act = FakeClock(), Attempts()
