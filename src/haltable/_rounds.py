@@ -86,6 +86,9 @@ class Rounds:
 
     def wants(self, key: str, now: float) -> bool:
         """Says whether a task is to be attempted now; it then is in the air."""
+        if self.over(now):
+            # A source may take its time over what it hands out.
+            return False
         self._roll(now)
         due, ended = self._later.get(key, (now, False))
         if key not in self._in_air and now >= due:

@@ -127,6 +127,54 @@ def test_its_time_bounds_the_wait_inside_a_run():
     assert clock.now() == pytest.approx(60)
 
 
+@pytest.mark.parametrize("many", [False, True])
+def test_nothing_starts_after_its_time(many):
+    """What a slow source hands out too late stays where it is."""
+    clock, act = FakeClock(), Attempts()
+
+    def ready():
+        clock.advance(90)
+        return ("k", 1)
+
+    def several():
+        yield "early", 0
+        yield ready()
+
+    source = several if many else ready
+    report = polled(source, act, until=None, seconds=60, clock=clock).run()
+
+    assert report.breaker == "seconds"
+    assert act.made == ([0] if many else [])
+
+
+async def test_nothing_starts_after_its_time_in_tasks():
+    """The same on an event loop."""
+    clock, act = FakeClock(), Attempts()
+
+    async def ready():
+        clock.advance(90)
+        return ("k", 1)
+
+    report = await polled(ready, act.awaited, until=None, seconds=60, clock=clock).arun()
+
+    assert (report.breaker, report.attempts, act.made) == ("seconds", 0, [])
+
+
+def test_nothing_starts_after_a_stop_from_the_source():
+    """A stop that comes while the next task is being handed out is in time for it."""
+    act = Attempts()
+
+    def ready():
+        yield "k1", 1
+        poller.stop("enough")
+        yield "k2", 2
+
+    poller = polled(ready, act)
+    report = poller.run()
+
+    assert (report.reason, act.made) == ("enough", [1])
+
+
 def test_a_source_that_raises_is_asked_again_later():
     """It backs off, and what it hands out then is done."""
     clock, act = FakeClock(), Attempts()
