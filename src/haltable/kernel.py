@@ -68,6 +68,8 @@ class Kernel(Hearing):
         starts = self.starts
         if starts >= self._quiet_starts or now >= self._quiet_time:
             return False
+        if type(result) is CoroutineType:
+            return False  # `gave` has the word on it.
         self.starts = starts + 1
         self.result = result
         return True

@@ -297,6 +297,24 @@ def test_a_promise_from_a_sync_body_is_no_success():
     assert [coroutine.cr_frame for coroutine in made] == [None] * 3
 
 
+def test_each_promise_from_a_sync_body_is_a_failure():
+    """Also where nobody asks what the body returned: three in a row end the loop."""
+    made = []
+
+    async def work():
+        raise AssertionError
+
+    def body():
+        made.append(work())
+        return made[-1]
+
+    report = Loop(IterationCap(9)).run(body)
+
+    assert (report.status, report.starts, report.failures) == (Status.TRIPPED, 3, 3)
+    assert "arun" in str(report.error)
+    assert [coroutine.cr_frame for coroutine in made] == [None] * 3
+
+
 def test_a_promise_from_a_step_is_no_success():
     """The same for a single step, and for a decorated function."""
 
