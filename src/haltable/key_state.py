@@ -11,7 +11,7 @@ import math
 import attrs
 
 from haltable.model import Status
-from haltable.prose import filled, joined
+from haltable.prose import filled, joined, prose
 from haltable.records import Act, LoopRecord
 
 __all__ = ["KeyState", "key_state"]
@@ -69,33 +69,34 @@ class KeyState:
     unknown_effects: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        why = f"   {self.breaker}: {self.reason}" if self.breaker is not None else ""
         limits = {name: value for name, value in self.limits if value}
         of = f" of {int(limits['starts']) + self.extension}" if "starts" in limits else ""
-        lines = [
-            f"{self.status.name}  {self.key}{why}",
-            (
-                f"  starts {self.starts}{of} · failures {self.failures}, "
-                f"{self.failures_in_row or 'none'} in a row · crashes {self.crashes} · "
-                f"alive {self.elapsed:.0f} s · epoch {self.epoch}"
-            ),
+        ended = self.breaker is not None
+        why = f"{self.breaker}: {self.reason}" if ended else ""
+        lines = prose(f"{self.status.name}  {self.key}{'   ' if ended else ''}", why)
+        counts = [
+            f"starts {self.starts}{of}",
+            f"failures {self.failures}, {self.failures_in_row or 'none'} in a row",
+            f"crashes {self.crashes}",
+            f"alive {self.elapsed:.0f} s",
+            f"epoch {self.epoch}",
         ]
+        lines += filled("  ", counts, " · ")
         if self.running is not None:
             asked = f", asked to stop by {self.stop_requested}" if self.stop_requested else ""
-            lines.append(f"  running in {self.running}, lease {self.lease_left:.0f} s{asked}")
+            lines += prose("  running in ", f"{self.running}, lease {self.lease_left:.0f} s{asked}")
         if self.retry_after > 0:
             lines.append(f"  next start in {self.retry_after:.0f} s")
         if self.evidence is not None:
-            lines.append(f"  newest evidence {self.evidence}")
+            lines += prose("  newest evidence ", self.evidence)
         if self.last_error is not None:
-            lines.append(f"  last error {self.last_error}")
+            lines += prose("  last error ", self.last_error)
         if self.unknown_effects:
             lines += filled("  unknown effects ", [*self.unknown_effects], ", ")
             lines.append("  next: ops.effects('unknown')")
-        lines.extend(
-            f"  {act.at}  {act.act} by {act.by}: {act.why}{f' ({act.note})' if act.note else ''}"
-            for act in self.history
-        )
+        for act in self.history:
+            note = f" ({act.note})" if act.note else ""
+            lines += prose(f"  {act.at}  ", f"{act.act} by {act.by}: {act.why}{note}")
         return joined(lines)
 
 

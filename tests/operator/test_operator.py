@@ -221,3 +221,21 @@ def test_a_key_shows_what_was_done_to_it():
     assert lines[2] == "  last error ValueError: no paper, iteration 3"
     assert lines[3] == f"  {state.history[0].at}  extend by ana: nearly done (2 more starts)"
     assert dt.datetime.fromisoformat(state.history[0].at) >= before
+
+
+def test_a_key_fits_a_terminal():
+    """However much was counted and said, no line is longer than 80 columns, and no word is lost."""
+    store, words = MemoryStore(), " ".join(f"word{n}" for n in range(40))
+    ops = Operator(store)
+
+    def fail():
+        raise ValueError(words)
+
+    Loop(IterationCap(10_000, max_consecutive_failures=9_999), key=KEY, store=store).run(fail)
+    said = []
+    held = loop_on(store, key="held")
+    held.run(lambda: said.append(str(act(ops, "stop", "held", why=words))))
+    said += [str(ops.show(KEY)), str(ops.show("held")), str(act(ops, "reset", why=words))]
+
+    assert max(len(line) for each in said for line in each.splitlines()) <= 80
+    assert [words in " ".join(each.split()) for each in said] == [True] * 4
