@@ -206,3 +206,8 @@ class Hooks:
                     f"{cls.__name__}.{name} is a remembered field, but {cls.__name__} has no "
                     "@attrs.define: put it above the class"
                 )
+        if not hasattr(self, "name"):
+            raise ConfigurationError(
+                f"{type(self).__name__} was made by an __init__ that sets nothing of what "
+                "every breaker has: put @attrs.define above the class, and leave __init__ to it"
+            )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import attrs
@@ -213,6 +214,22 @@ def test_memory_with_the_decorator_is_taken():
         spent: float = remembered(default=0.0)
 
     assert Loop(CAP, Mindful()).run(lambda: None).starts == 3
+
+
+def test_a_breaker_with_an_init_of_its_own_is_refused_in_words():
+    """One that attrs has not made lacks what every breaker has: the sentence says what to do."""
+
+    class Handmade(Breaker):
+        def __init__(self, limit):
+            self.limit = limit
+
+    @dataclasses.dataclass
+    class Otherwise(Breaker):
+        limit: int
+
+    for breaker in (Handmade(5), Otherwise(5)):
+        with pytest.raises(ConfigurationError, match=r"put @attrs\.define above the class"):
+            Loop(CAP, breaker)
 
 
 def test_a_function_that_makes_keys_needs_a_store():
