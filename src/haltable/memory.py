@@ -12,6 +12,8 @@ from typing import Any, TypeVar, cast, overload
 
 import attrs
 
+from haltable.errors import ConfigurationError
+
 __all__ = ["remembered"]
 
 T = TypeVar("T")
@@ -39,6 +41,9 @@ def remembered(
     Returns:
         A field for a class decorated with ``@attrs.define``.
 
+    Raises:
+        ConfigurationError: if all runs would share the default, as they would a list.
+
     Example:
         >>> import attrs
         >>> from haltable import Breaker, Trip, remembered
@@ -50,6 +55,11 @@ def remembered(
         ...         self.spent += iteration.result or 0.0
         ...         return Trip("too dear") if self.spent > self.limit else None
     """
+    if type(default).__hash__ is None:
+        kind = type(default).__name__
+        raise ConfigurationError(
+            f"remembered(default={default!r}): all runs would share it; give factory={kind}"
+        )
     memory = _Memory(apart, factory if factory is not None else lambda: default)
     return attrs.field(
         default=attrs.Factory(memory.initial), init=False, metadata={_REMEMBERED: memory}

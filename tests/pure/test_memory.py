@@ -112,3 +112,10 @@ def test_a_class_whose_base_lacks_the_decorator_is_refused():
 def test_a_class_with_the_decorator_passes():
     """A well-formed breaker is not complained about."""
     Memory().check()
+
+
+@pytest.mark.parametrize("default", [[], {}, set()])
+def test_a_default_that_all_runs_would_share_is_refused(default):
+    """What a run appended to it, the next one would find there."""
+    with pytest.raises(ConfigurationError, match=f"give factory={type(default).__name__}"):
+        remembered(default=default)
