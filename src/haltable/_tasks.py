@@ -60,11 +60,23 @@ def several(handed: object) -> Iterable[object]:
 
 
 def takes_skip(ready: Callable[..., Any]) -> bool:
-    """Says whether the source has a parameter ``skip``."""
+    """Says whether the source has a parameter ``skip``.
+
+    Raises:
+        ConfigurationError: if it cannot be called with that, or without anything.
+    """
     try:
-        return "skip" in inspect.signature(ready).parameters
-    except (TypeError, ValueError):
-        return False
+        signature = inspect.signature(ready)
+        skips = "skip" in signature.parameters
+        signature.bind(**({"skip": ()} if skips else {}))
+    except ValueError:
+        return False  # A builtin without a signature: the first call will tell.
+    except TypeError as error:
+        raise ConfigurationError(
+            f"ready={ready!r}: it is called with nothing, or with skip= if it has such "
+            f"a parameter, and {error}"
+        ) from None
+    return skips
 
 
 def calling(act: Callable[..., Any]) -> Callable[[Any], Call]:

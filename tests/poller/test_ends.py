@@ -59,6 +59,20 @@ def test_a_fault_in_until_ends_it():
     assert isinstance(report.error, LookupError)
 
 
+@pytest.mark.parametrize(
+    ("ready", "words"),
+    [
+        (lambda queue: None, "missing a required argument: 'queue'"),
+        (lambda queue, skip: None, "missing a required argument: 'queue'"),
+        (lambda skip, /: None, "'skip'"),
+    ],
+)
+def test_a_source_that_cannot_be_called_is_refused(ready, words):
+    """It is no fault of the world's that passes: nobody waits through ten tries for it."""
+    with pytest.raises(ConfigurationError, match=f"ready=.*{words}"):
+        polled(ready, Attempts())
+
+
 async def test_until_may_be_async():
     """An async poller awaits its condition, and fails closed likewise."""
 
