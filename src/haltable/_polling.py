@@ -124,7 +124,10 @@ class Polling:
         key, payload = task
         loop = self.plan.loop
         if not isinstance(loop, Loop):
-            loop = loop(payload)
+            made: object = loop(payload)
+            if not isinstance(made, Loop):
+                raise ConfigurationError(f"loop= returned {made!r}: return a Loop")
+            loop = made
             loop.demand_success_condition("loop=")
         return loop.with_(key=key).start(), self.plan.calling(payload)
 

@@ -233,6 +233,14 @@ def test_a_task_without_a_loop_is_refused_and_told(caplog):
     assert "printable" in str(report)
 
 
+def test_a_function_that_makes_no_loop_is_told_in_words():
+    """The operator reads what the function returned, and what it should have."""
+    report = polled(lambda: [("k", 1)], Attempts(), loop=lambda payload: "no loop").run()
+
+    assert report.refused == 1
+    assert "loop= returned 'no loop': return a Loop" in str(report)
+
+
 @pytest.mark.parametrize("concurrency", [1, 2])
 def test_ends_are_told(concurrency, caplog):
     """Whoever wants to hear of ends hears of each, and cannot end the poller by raising."""
