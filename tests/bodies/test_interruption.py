@@ -13,6 +13,7 @@ import pytest
 import trio
 
 from haltable.bodies import Command
+from haltable.bodies._kept import Kept
 from haltable.testing import iteration
 from tests.bodies.tether import Tether
 
@@ -70,6 +71,21 @@ def test_a_second_interrupt_cuts_the_grace_short(tether):
     script = "trap 'kill -INT $HOST' TERM; kill -INT $HOST; while :; do sleep 0.01; done"
     with pytest.raises(KeyboardInterrupt):
         family(tether, script, grace=AGES)(iteration())
+
+    assert tether.hear_all() == b"tied\n"
+
+
+def test_a_second_interrupt_may_come_before_the_first_is_dealt_with(run, tether, monkeypatch):
+    """Ctrl-C at the very moment at which the family is told to end gets the KILL, too."""
+    let_go = Kept.let_go
+
+    def pressed(kept):
+        let_go(kept)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Kept, "let_go", pressed)
+    with pytest.raises(KeyboardInterrupt):
+        run(family(tether, "trap '' TERM; kill -INT $HOST; wait; wait", grace=AGES))
 
     assert tether.hear_all() == b"tied\n"
 

@@ -65,8 +65,9 @@ async def keeping(task: Task, ear: Ear, keepers: Keepers = ALONE) -> AsyncGenera
 
 
 async def _end(kept: Kept, ear: Ear) -> None:
-    kept.let_go()
     try:
+        # A second Ctrl-C may come as soon as the family is told.
+        kept.let_go()
         await _settle(kept, ear, kept.task.grace + SETTLE + _MARGIN)
     finally:
         # An exception that cuts the grace short goes on after the KILL.
