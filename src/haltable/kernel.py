@@ -68,7 +68,7 @@ class Kernel(Hearing):
         starts = self.starts
         if starts >= self._quiet_starts or now >= self._quiet_time:
             return False
-        if type(result) is CoroutineType:
+        if result is not None and type(result) is CoroutineType:
             return False  # `gave` has the word on it.
         self.starts = starts + 1
         self.result = result
@@ -92,7 +92,7 @@ class Kernel(Hearing):
 
     def hold(self, asked: Asked, result: object) -> None:
         """Notes that a quiet question was answered with yes, of an iteration that returned."""
-        if type(result) is CoroutineType:
+        if result is not None and type(result) is CoroutineType:
             self.interrupt_quiet()  # `gave` has the word on it.
             return
         self.outcome = RETURNED
