@@ -7,7 +7,8 @@ It knows descriptors and seconds, and not what is read.
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Iterable
+import selectors
+from collections.abc import Iterable
 from contextlib import AbstractContextManager
 
 import anyio
@@ -20,23 +21,18 @@ async def ready(
     readers: Iterable[int], seconds: float = math.inf, *, writers: Iterable[int] = ()
 ) -> None:
     """Waits so long at most, or shorter, until one can be read from or written into."""
-    try:
+    with selectors.DefaultSelector() as selector:
+        events = dict.fromkeys(readers, selectors.EVENT_READ)
+        for writer in writers:
+            events[writer] = events.get(writer, 0) | selectors.EVENT_WRITE
+        for descriptor, event in events.items():
+            selector.register(descriptor, event)
+        if not events:
+            return
+        # One descriptor for all: with a task for each, a Ctrl-C on trio might come
+        # between a task and the coroutine that is made for it.
         with anyio.move_on_after(max(0.0, seconds)):
-            async with anyio.create_task_group() as tasks:
-                for reader in readers:
-                    tasks.start_soon(_wait, anyio.wait_readable, reader, tasks.cancel_scope)
-                for writer in writers:
-                    tasks.start_soon(_wait, anyio.wait_writable, writer, tasks.cancel_scope)
-    except BaseExceptionGroup as group:
-        # A Ctrl-C that trio delivers in a task comes out as it went in.
-        raise group.exceptions[0] from None
-
-
-async def _wait(
-    wait: Callable[[int], Awaitable[None]], descriptor: int, others: anyio.CancelScope
-) -> None:
-    await wait(descriptor)
-    others.cancel()
+            await anyio.wait_readable(selector.fileno())
 
 
 async def breathe() -> None:
