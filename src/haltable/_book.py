@@ -44,9 +44,15 @@ class Draft:
 
 
 class Book:
-    """The record as this run last saw it, and its right to write it."""
+    """The record as this run last saw it, and its right to write it.
+
+    Args:
+        owner: the run.
+        record: of the key before anybody has started it.
+    """
 
     __slots__ = (
+        "_absent",
         "_doubts",
         "_head",
         "_head_owner",
@@ -65,7 +71,7 @@ class Book:
 
     def __init__(self, owner: Owner, record: LoopRecord) -> None:
         self.owner = owner
-        self.record = record
+        self.record = self._absent = record
         #: 0 while the key is absent.
         self.version = 0
         #: How many writes this run has drafted.
@@ -96,10 +102,10 @@ class Book:
         """Whether this run has charged a start."""
         return self.charged_epoch > 0
 
-    def see(self, entry: Entry | None, absent: LoopRecord) -> None:
+    def see(self, entry: Entry | None) -> None:
         """Takes in what the store holds before anything was charged."""
         self.version = 0 if entry is None else entry.version
-        self.record = absent if entry is None else decode_loop(entry.value)
+        self.record = self._absent if entry is None else decode_loop(entry.value)
         self.standing = Standing.MINE
 
     def draft(self, change: Change, *, settles: bool) -> Draft:

@@ -89,12 +89,12 @@ class Call:
             return cls(by_name, takes=True)
         return cls(body if alone else by_place, takes=True)
 
-    def kept_from(self, files: Sequence[str]) -> Call:
+    def kept_from(self, files: Callable[[], Sequence[str]]) -> Call:
         """Returns the call of the body that a loop with these files has."""
         body = getattr(self.body, "__self__", self.body)
         if not isinstance(body, Body) or self.body not in {body, body.acall}:
             return self
-        kept = body.kept_from(files)
+        kept = body.kept_from(files())
         held = kept if self.body is body else kept.acall
         return Call(held, takes=True, close=kept.close)
 

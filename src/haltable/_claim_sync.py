@@ -18,7 +18,6 @@ from haltable.errors import LoopBusy, StoreError
 from haltable.kernel import HALT
 from haltable.ledger import MINE, Free, Held, Left, Standing, Terminal, admit
 from haltable.model import Ruling, Status
-from haltable.records import new_record
 
 __all__ = [
     "admitted",
@@ -91,7 +90,7 @@ def look(run: RunState, *, waited: float) -> Terminal | Free | Left:
     """
     book = run.keyed_book()
     entry = ports.read(run, run.store_key)
-    book.see(entry, new_record(run.label))
+    book.see(entry)
     running = book.record.running
     dead = running is not None and ports.is_dead(run, running.owner)
     # The store's clock knows nothing of waits that took no time.

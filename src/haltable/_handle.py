@@ -63,7 +63,7 @@ class Handle(RunState):
 
     def guarded(self, call: Call) -> Call:
         """Returns the body as the effect that the loop's guard takes it for, if it does."""
-        call = call.kept_from(self._files())
+        call = call.kept_from(self._files)
         effects = self.settings.effects
         name = None if effects is None else effects.key
         if name is None:
@@ -77,7 +77,7 @@ class Handle(RunState):
 
     def guarded_async(self, call: Call) -> Call:
         """Returns an async body likewise."""
-        call = call.kept_from(self._files())
+        call = call.kept_from(self._files)
         effects = self.settings.effects
         name = None if effects is None else effects.key
         if name is None:

@@ -184,7 +184,7 @@ def new_book(run: RunState, look: Callable[[RunState], Awaitable[None]]) -> Book
             f"{run.label}: with an async store nobody can renew the key's lease here; "
             "put `async with loop.start() as run:` around it"
         )
-    book = Book(_owner.new_owner(), new_record(run.label))
+    book = Book(_owner.new_owner(), new_record(run.label, run.settings.plan.limits))
     run.lock = threading.Lock()
     run.async_lock = ShieldedLock(run.lock)
     watched = None if run.attended else functools.partial(_claim_sync.watch, run)

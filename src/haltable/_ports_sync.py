@@ -135,7 +135,7 @@ def wait_for_answers(run: RunState) -> None:
 def new_book(run: RunState, look: Callable[[RunState], None]) -> Book:
     """Returns the book of a run that begins, under a token of its own, and has it looked at."""
     # Complete before the watcher can look.
-    book = run.book = Book(_owner.new_owner(), new_record(run.label))
+    book = run.book = Book(_owner.new_owner(), new_record(run.label, run.settings.plan.limits))
     run.lock = threading.Lock()
     _watch.shared.add(book.owner.token, functools.partial(look, run))
     return book

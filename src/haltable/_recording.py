@@ -119,8 +119,7 @@ class Recording(RunFields):
             if record.extension > seen.extension and _is_withdrawn(ruling, record):
                 self.kernel.ruling = _EXTENDED
                 return ledger.released(record)
-            past = changed(record.past, result=result, result_lost=lost)
-            return ledger.judged(changed(record, past=past), ruling, elapsed=elapsed)
+            return ledger.judged(record, ruling, elapsed=elapsed, result=result, result_lost=lost)
 
         return judge
 

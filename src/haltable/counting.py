@@ -175,7 +175,10 @@ class Counting:
 
     def newest_evidence(self) -> tuple[str, int] | None:
         """Returns the newest evidence that a breaker has seen, and the start it was seen at."""
-        seen = [e for b in self.plan.breakers if (e := b.newest_evidence()) is not None]
+        witnesses = self.plan.witnesses
+        if not witnesses:
+            return None
+        seen = [e for b in witnesses if (e := b.newest_evidence()) is not None]
         return max(seen, key=lambda evidence: evidence[1], default=None)
 
     def interrupt_quiet(self) -> None:

@@ -8,6 +8,7 @@ room knows no store and no rule.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import zlib
@@ -103,14 +104,19 @@ def _past(past: Past) -> str:
         asked = f"[{_quote(stop.by)},{_quote(stop.why)}]"
     if past.history:
         history = _text([attrs.astuple(act) for act in past.history])
-    limits = ",".join([f"[{_quote(what)},{_quote(limit)}]" for what, limit in past.limits])
     return (
         f'{{"name":{_quote(past.name)},"ruling":{ruled},"stop":{asked},"history":{history},'
         f'"result":{_perhaps(past.result)},"result_lost":{_perhaps(past.result_lost)},'
         f'"error":{_perhaps(past.error)},"error_start":{past.error_start},'
         f'"evidence":{_perhaps(past.evidence)},"evidence_start":{past.evidence_start},'
-        f'"memory":{_quote(past.memory)},"limits":[{limits}]}}'
+        f'"memory":{_quote(past.memory)},"limits":[{_limits(past.limits)}]}}'
     )
+
+
+# A policy's, which all of its keys share.
+@functools.lru_cache(maxsize=64)
+def _limits(limits: tuple[tuple[str, str], ...]) -> str:
+    return ",".join([f"[{_quote(what)},{_quote(limit)}]" for what, limit in limits])
 
 
 def _owner(owner: Owner) -> str:

@@ -256,11 +256,21 @@ def condemned(record: LoopRecord, ruling: Ruling, *, elapsed: float) -> LoopReco
     return changed(record, elapsed=elapsed, wait=0.0, past=past)
 
 
-def judged(record: LoopRecord, ruling: Ruling, *, elapsed: float) -> LoopRecord:
+def judged(
+    record: LoopRecord,
+    ruling: Ruling,
+    *,
+    elapsed: float,
+    result: str | None = None,
+    result_lost: str | None = None,
+) -> LoopRecord:
     """Makes the key terminal and gives it back; the first ruling stands."""
-    if record.past.ruling is not None and record.running is None:
+    past = record.past
+    first = past.ruling
+    if first is not None and record.running is None:
         return record
-    return changed(condemned(record, ruling, elapsed=elapsed), running=None)
+    past = changed(past, ruling=first or ruling, stop=None, result=result, result_lost=result_lost)
+    return changed(record, elapsed=elapsed, wait=0.0, past=past, running=None)
 
 
 def is_written(record: LoopRecord, *, token: str, serial: int) -> bool:

@@ -74,6 +74,9 @@ class Recollection:
             RecordError: if the text is no JSON object, or a breaker cannot take
                 back what it holds.
         """
+        if text == "{}" and not self._breakers:
+            self.text = text
+            return
         try:
             data: object = json.loads(text)
         except ValueError as error:

@@ -209,6 +209,12 @@ def changed(record: R, **changes: Any) -> R:
     return made
 
 
-def new_record(name: str) -> LoopRecord:
-    """Returns the record of a key that never started."""
-    return LoopRecord(1, 0, 0, 0, 0, 0, 0.0, 0.0, 0, "", 0, None, Past(name))
+def new_record(name: str, limits: tuple[tuple[str, str], ...] = ()) -> LoopRecord:
+    """Returns the record of a key that never started.
+
+    Args:
+        name: the key as the user gave it.
+        limits: of the run that would start it, as words.
+    """
+    past = Past(name, limits=limits)
+    return LoopRecord(1, 0, 0, 0, 0, 0, 0.0, 0.0, 0, "", 0, None, past)
