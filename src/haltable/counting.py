@@ -122,6 +122,18 @@ class Counting:
         self.starts = 1
         return True
 
+    def begins_silently(self, now: float) -> bool:
+        """Says whether nobody can have a word before the first iteration."""
+        return (
+            self.plan.simple
+            and not (self.loud or self._words)
+            and self.starts == self.base
+            and self.stop is None
+            and self.ruling is None
+            and now < self.outer_end
+            and self._surely_allowed(now)
+        )
+
     def adopt(self, record: LoopRecord, now: float, fence: int) -> None:
         """Begins the next iteration with the counts of the record that charged it."""
         self._at = now
@@ -184,6 +196,15 @@ class Counting:
     def interrupt_quiet(self) -> None:
         """Makes the next iteration's end a full turn; callable from any thread."""
         self._quiet_starts = 0
+
+    def _surely_allowed(self, now: float) -> bool:
+        plan, counts = self.plan, self.counts
+        return (
+            not plan.stateful
+            and not counts.failures
+            and self.starts < plan.quiet_starts
+            and now - self.origin < plan.quiet_elapsed
+        )
 
     def _open(self, now: float) -> None:
         self.outcome = None

@@ -75,7 +75,7 @@ class Kernel(Hearing):
         return True
 
     def silent(self, now: float, *, each_asked: bool) -> bool:
-        """Says whether nobody can have a word on the iteration that ended.
+        """Says whether nobody can have a word on the iteration that ended, or on the first.
 
         Then all that is left is to begin the next.
 
@@ -83,9 +83,12 @@ class Kernel(Hearing):
             now: the moment.
             each_asked: whether the driver has put `Plan.each_return` already.
         """
+        outcome = self.outcome
+        if outcome is None:
+            return self.begins_silently(now)
         return (
             self.starts < self._quiet_starts
-            and self.outcome is RETURNED
+            and outcome is RETURNED
             and now < self._quiet_time
             and (each_asked or not self.plan.each_return)
         )
@@ -301,12 +304,3 @@ class Kernel(Hearing):
         else:
             # Whose time is up is the run around it; its keys are for the next one.
             self.stop = self.stop or Ruling(Status.OPEN, "outer", reason)
-
-    def _surely_allowed(self, now: float) -> bool:
-        plan, counts = self.plan, self.counts
-        return (
-            not plan.stateful
-            and not counts.failures
-            and self.starts < plan.quiet_starts
-            and now - self.origin < plan.quiet_elapsed
-        )
