@@ -60,6 +60,7 @@ class Book:
         "charged_epoch",
         "charged_starts",
         "closed",
+        "conflict",
         "owner",
         "record",
         "serial",
@@ -78,6 +79,8 @@ class Book:
         self.serial = 0
         self.charged_epoch = 0
         self.charged_starts = 0
+        #: What the newest look found instead of what was expected.
+        self.conflict: Entry | None = None
         #: Whether this run has given the key back, so that nothing may renew it.
         self.closed = False
         #: How the claim stood when the record was last looked at.
@@ -159,6 +162,7 @@ class Book:
             starts=self.charged_starts,
         )
         self.version = 0 if entry is None else entry.version
+        self.conflict = entry
         if record is not None:
             self.record = record
         return written is not None and written is draft

@@ -18,6 +18,7 @@ from haltable.errors import LoopBusy, StoreError
 from haltable.kernel import HALT
 from haltable.ledger import MINE, Free, Held, Left, Standing, Terminal, admit
 from haltable.model import Ruling, Status
+from haltable.store import Entry
 
 __all__ = [
     "admitted",
@@ -49,13 +50,17 @@ async def extended(run: RunState) -> bool:
     return book.standing is MINE and book.record.extension > extension
 
 
-async def admitted(run: RunState) -> bool:
+async def admitted(run: RunState, found: Entry | None = None) -> bool:
     """Reads the key and goes on from what is there; False if the run ended over it.
+
+    Args:
+        run: the run.
+        found: what is there, if it was read just now.
 
     Raises:
         LoopBusy: if another run holds the key.
     """
-    admission, waited, end = await look(run, waited=0.0), 0.0, None
+    admission, waited, end = await look(run, waited=0.0, found=found), 0.0, None
     while not isinstance(admission, Terminal) and admission.wait > 0:
         if run.single_step:
             run.retry_after = admission.wait
@@ -82,14 +87,16 @@ async def admitted(run: RunState) -> bool:
     return True
 
 
-async def look(run: RunState, *, waited: float) -> Terminal | Free | Left:
+async def look(
+    run: RunState, *, waited: float, found: Entry | None = None
+) -> Terminal | Free | Left:
     """Reads how the key stands for a run that has waited for it already.
 
     Raises:
         LoopBusy: if another run holds the key.
     """
     book = run.keyed_book()
-    entry = await ports.read(run, run.store_key)
+    entry = found or await ports.read(run, run.store_key)
     book.see(entry)
     running = book.record.running
     dead = running is not None and ports.is_dead(run, running.owner)
@@ -122,7 +129,7 @@ async def charge(run: RunState) -> bool:
             kernel.adopt(book.record, moment, book.version)
             return await store_apart(run)
         # Somebody was quicker: everything that was known of the key is old.
-        if not await admitted(run):
+        if not await admitted(run, book.conflict):
             return False
         if kernel.resume(run.now(), run.verbs) is HALT:
             await close(run)

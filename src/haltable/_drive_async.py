@@ -199,7 +199,7 @@ async def begin(run: RunState) -> bool:
     if run.key is None:
         return True
     run.book = ports.new_book(run, watch)
-    return await admitted(run)
+    return run.presumes_absent() or await admitted(run)
 
 
 async def finish(run: RunState, *, last: bool, each_asked: bool = False) -> Step:

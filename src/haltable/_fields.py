@@ -108,6 +108,8 @@ class RunFields:
     generating: bool = False
     looping: bool = False
     single_step: bool = False
+    #: Whether the key is known to have a record.
+    known: bool = False
     previous: Any = None
     turnstile: Any = None
     attendant: Any = None

@@ -129,7 +129,9 @@ class Polling:
                 raise ConfigurationError(f"loop= returned {made!r}: return a Loop")
             loop = made
             loop.demand_success_condition("loop=")
-        return loop.with_(key=key).start(), self.plan.calling(payload)
+        run = loop.with_(key=key).start()
+        run.known = self.rounds.knows(key)
+        return run, self.plan.calling(payload)
 
     def _refused(self, key: str, error: Exception) -> Exception:
         """Returns why a task has no step; the other tasks go on."""

@@ -47,6 +47,14 @@ class Recording(RunFields):
         """Where the breakers' large memory lies."""
         return f"{NAMESPACE}/apart/{self.key}"
 
+    def presumes_absent(self) -> bool:
+        """Says whether the key is charged as one that nobody has started, without a look at it.
+
+        The store refuses that if somebody has, and shows what is there.  So the
+        first step of a key saves a way to the store, and no later one costs more.
+        """
+        return self.single_step and not self.known and self.kernel.begins_silently(self.now())
+
     def charging(self, moment: float) -> Change:
         """Returns the write that ends the last iteration and charges the next."""
         book, lease = self.keyed_book(), self.settings.lease

@@ -56,7 +56,8 @@ class Rounds:
         self._next_round = now + every
         #: When a key may be attempted again, and whether it has ended.
         self._later: dict[str, tuple[float, bool]] = {}
-        self._in_air: set[str] = set()
+        #: Whether each key in the air is one that was met before.
+        self._in_air: dict[str, bool] = {}
         #: What was handed out one by one in this round, for nothing.
         self._skipped: set[str] = set()
         #: What was looked at in the store in this round, for nothing.
@@ -92,11 +93,14 @@ class Rounds:
         self._roll(now)
         due, ended = self._later.get(key, (now, False))
         if key not in self._in_air and now >= due:
-            self._later.pop(key, None)
-            self._in_air.add(key)
+            self._in_air[key] = self._later.pop(key, None) is not None
             return True
         self._in_vain(key, self._skipped, ended=ended)
         return False
+
+    def knows(self, key: str) -> bool:
+        """Says whether a key in the air was met before, so that the store has heard of it."""
+        return self._in_air.get(key, False)
 
     def pause(self, now: float, chance: float) -> float:
         """Returns for how many seconds to rest after what was handed out is through.
@@ -153,7 +157,7 @@ class Rounds:
             now: the present moment.
         """
         self._roll(now)
-        self._in_air.discard(key)
+        self._in_air.pop(key, None)
         if isinstance(outcome, LoopBusy):
             self._count("busy")
             self._in_vain(key, self._looked)

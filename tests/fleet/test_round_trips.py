@@ -92,7 +92,7 @@ class Cost:
 )
 @pytest.mark.parametrize("kind", ["sync", "async"])
 def test_round_trips_of_an_iteration(place, proxy, kind, cost):
-    """One for an iteration, two with a pause; a step reads before its two, an effect likewise."""
+    """One for an iteration, two with a pause; a step looks before its two, an effect likewise."""
     behind = place.behind(proxy)
 
     def sync():
@@ -119,3 +119,27 @@ def test_round_trips_of_an_iteration(place, proxy, kind, cost):
     few, many = counts
 
     assert many - few == cost.each * (MANY - FEW)
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_round_trips_of_a_first_step(place, proxy, kind):
+    """Two: a key that nobody has started is charged without a look at it."""
+    behind = place.behind(proxy)
+
+    def sync():
+        with behind.open() as store:
+            store.read("to have a connection")
+            before = proxy.requests
+            loop_on(store, 3).step(lambda: None)
+            return proxy.requests - before
+
+    async def asynchronous():
+        async with behind.aopen() as store:
+            await store.read("to have a connection")
+            before = proxy.requests
+            await loop_on(store, 3).astep(nothing)
+            return proxy.requests - before
+
+    made = sync() if kind == "sync" else anyio.run(asynchronous, backend="asyncio")
+
+    assert made == 2

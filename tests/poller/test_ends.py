@@ -328,6 +328,11 @@ class Broken(MemoryStore):
             raise StoreError("the disk is on fire")
         return super().read(key)
 
+    def write(self, key, value, *, expected):
+        if self.failing:
+            raise StoreError("the disk is on fire", outcome="refused")
+        return super().write(key, value, expected=expected)
+
 
 def test_a_store_that_stays_broken_ends_it():
     """Nothing runs without a charge, each round asks one key, and after ten it is over."""

@@ -32,6 +32,9 @@ class Burning(MemoryStore):
     def read(self, key):
         raise StoreError("the disk is on fire")
 
+    def write(self, key, value, *, expected):
+        raise StoreError("the disk is on fire", outcome="refused")
+
 
 def wanted(rounds, *moments):
     """Says at which of the moments the key is wanted."""
