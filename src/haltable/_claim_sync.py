@@ -87,9 +87,7 @@ def admitted(run: RunState, found: Entry | None = None) -> bool:
     return True
 
 
-def look(
-    run: RunState, *, waited: float, found: Entry | None = None
-) -> Terminal | Free | Left:
+def look(run: RunState, *, waited: float, found: Entry | None = None) -> Terminal | Free | Left:
     """Reads how the key stands for a run that has waited for it already.
 
     Raises:

@@ -17,6 +17,7 @@ import attrs
 
 from haltable._book import Book
 from haltable._oversight import Oversight
+from haltable._standby import Standby
 from haltable.clock import Clock
 from haltable.iteration import Given, Iteration
 from haltable.kernel import Kernel, Step
@@ -127,6 +128,8 @@ class RunFields:
     interrupted_by_us: bool = False
     #: Starts a task beside the run; None where no task attends it.
     spawn: Callable[[Callable[[], Awaitable[None]]], None] | None = None
+    #: A signal that is held for the runs of this thread; None if none is.
+    standby: Standby | None = None
     #: What those know who watch its bodies; None if nobody does.
     oversight: Oversight | None = None
     #: The moment at which an interrupted run stops waiting for its store.

@@ -130,7 +130,9 @@ class Oversight:
         run = self._run()
         if run is None or self.striker is not None:
             return
-        striker = Striker(run.refusal, lambda: self._is_open and self.striker is not None)
+        striker = Striker(
+            run.refusal, lambda: self._is_open and self.striker is not None, run.standby
+        )
         if striker.is_exact or not exactly:
             # Known before it changes anything: a Ctrl-C may come at any moment.
             self.striker = self._leaving = striker

@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from haltable._call import Call
 from haltable._polling import LOOK, MOMENT, Plan, Polling
+from haltable._standby import Standby
 from haltable._tasks import NO_MORE, Task, checked, is_task, several
 from haltable.clock import Clock
 from haltable.errors import LoopBusy
@@ -29,6 +30,8 @@ class Air(Polling):
 
     def __init__(self, plan: Plan, clock: Clock) -> None:
         super().__init__(plan, clock)
+        #: A signal for the attempts that are made where the poller runs.
+        self.standby = Standby()
         self._asked = Call(self._first, takes=False)
         self._woken = threading.Event()
         self._hand: Iterator[object] | None = None
@@ -140,6 +143,7 @@ class Air(Polling):
     def _attempt(self, task: Task) -> Report[Any] | Exception:
         try:
             run, call = self._start(task)
+            run.standby = self.standby
             run.carry_once(call)
         except LoopBusy as busy:
             return busy

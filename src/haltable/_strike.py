@@ -26,6 +26,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
+from haltable._seals import seals, seals_around
+from haltable._standby import Standby, free_signal
 from haltable.errors import LoopInterrupt
 
 __all__ = ["Striker"]
@@ -52,15 +54,6 @@ _DRIVERS = frozenset(
         "run",
     )
 )
-#: Code of ours during which none is raised, whatever it calls: it begins or ends a run.
-_SEALED = frozenset(
-    [("haltable._drive_sync", "interrupt"), ("haltable._nesting", "nest")]
-    + [("haltable._ports_sync", name) for name in ("forget", "new_book", "oversee")]
-    + [("haltable._state", name) for name in ("end", "end_quietly")]
-)
-_SEALED_ROOMS = frozenset(f"haltable.{room}" for room in ("_oversight", "_strike", "_watch"))
-#: Where the interpreter would only print what is raised.
-_DEAF_ROOMS = ("_weakrefset", "weakref")
 #: Code that would leave a lock of the whole process held for ever, and how many seconds it gets.
 _BRITTLE = frozenset(
     (room, name)
@@ -87,6 +80,7 @@ class Striker:
     Args:
         exception: returns what is raised.
         allowed: whether the body has control; asked in its own thread.
+        standby: a signal that is held for the runs of this thread, if one is.
     """
 
     __slots__ = (
@@ -99,11 +93,17 @@ class Striker:
         "_number",
         "_sealed",
         "_sent",
+        "_standby",
         "_thread",
         "missed",
     )
 
-    def __init__(self, exception: Callable[[], BaseException], allowed: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        exception: Callable[[], BaseException],
+        allowed: Callable[[], bool],
+        standby: Standby | None = None,
+    ) -> None:
         self._exception = exception
         self._allowed = allowed
         self._thread = threading.get_ident()
@@ -115,16 +115,28 @@ class Striker:
         #: Whether the newest strike came at a bad moment, so that another is called for.
         self.missed = False
         #: The seals around this run itself, which say nothing of what its body does.
-        self._sealed = _seals_around(inspect.currentframe())
-        self._number = _free_signal()
+        self._sealed: int
+        self._number: int | None
+        if standby is not None and standby.is_free:
+            self._standby: Standby | None = standby
+            self._sealed, self._number = standby.sealed, standby.number
+        else:
+            self._standby = None
+            self._sealed = seals_around(inspect.currentframe())
+            self._number = free_signal()
         #: The one whose handler is still to be taken away.
         self._handled_number: int | None = None
 
     def begin(self) -> None:
         """Gets ready to strike, for a body that has no control yet."""
-        if self._number is not None:
-            self._handled_number = self._number
-            signal.signal(self._number, self._receive)
+        number = self._number
+        if number is None:
+            return
+        self._handled_number = number
+        if self._standby is not None:
+            self._standby.receiver = self._receive
+        else:
+            signal.signal(number, self._receive)
 
     @property
     def is_exact(self) -> bool:
@@ -165,7 +177,10 @@ class Striker:
             time.sleep(0)
         if self._came == self._sent:
             self._number = None
-            signal.signal(number, signal.SIG_DFL)
+            if self._standby is not None:
+                self._standby.receiver = None
+            else:
+                signal.signal(number, signal.SIG_DFL)
             self._handled_number = None
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
@@ -183,7 +198,7 @@ class Striker:
         room = frame.f_globals.get("__name__")
         if (room, frame.f_code.co_name) in _BRITTLE:
             return self._gives(_POLITE)
-        return room in _DRIVERS or _seals(frame) > self._sealed
+        return room in _DRIVERS or seals(frame) > self._sealed
 
     def _is_leaving(self) -> bool:
         """Whether something is on its way out of the body that nobody may swallow."""
@@ -197,42 +212,6 @@ class Striker:
         now = time.monotonic()
         self._met_at = self._met_at or now
         return now - self._met_at < seconds
-
-
-def _seals(frame: FrameType | None) -> int:
-    """Returns how many frames from here up begin or end a run, or hide what is raised."""
-    found = 0
-    while frame is not None:
-        found += _is_sealed(frame)
-        frame = frame.f_back
-    return found
-
-
-def _seals_around(frame: FrameType | None) -> int:
-    """Returns the same without those that begin the run which asks."""
-    while frame is not None and _is_sealed(frame):
-        frame = frame.f_back
-    return _seals(frame)
-
-
-def _is_sealed(frame: FrameType) -> bool:
-    room, name = frame.f_globals.get("__name__"), frame.f_code.co_name
-    if room in _SEALED_ROOMS or (room, name) in _SEALED:
-        return True
-    return name == "__del__" or room in _DEAF_ROOMS
-
-
-def _free_signal() -> int | None:
-    """Returns a real-time signal that nobody handles; None where this thread can receive none."""
-    highest: Any = getattr(signal, "SIGRTMAX", None)
-    lowest: Any = getattr(signal, "SIGRTMIN", None)
-    if highest is None or threading.current_thread() is not threading.main_thread():
-        return None
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    for number in range(highest, lowest, -1):
-        if number not in blocked and signal.getsignal(number) is signal.SIG_DFL:
-            return number
-    return None
 
 
 def _frame_of(thread: int) -> FrameType | None:

@@ -180,7 +180,7 @@ class Poller:
             if is_async(function) or (is_generator(function) and name == "act"):
                 raise no_promise(f"{name}={function!r}")
         air = Air(self._plan, self._clock_now())
-        with self._running(air), self._signals(handle_signals):
+        with self._running(air), self._signals(handle_signals), air.standby:
             poll(air)
         return air.rounds.report(air.now())
 

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MIT
+"""A signal that nobody else handles, found for one run or held for many.
+
+It knows signals and threads.  What a signal means, whoever receives it knows.
+"""
+
+from __future__ import annotations
+
+import inspect
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from haltable._seals import seals_around
+
+__all__ = ["Standby", "free_signal"]
+
+
+class Standby:
+    """Holds a signal's handler while many runs begin and end, one after the other, in one thread.
+
+    To find a signal, set its handler and take it away again costs each as much
+    as a write of its record.  A signal that comes between two runs means nothing.
+    """
+
+    __slots__ = ("_held", "_thread", "number", "receiver", "sealed")
+
+    def __init__(self) -> None:
+        self._thread = threading.get_ident()
+        #: The signal; None where this thread can receive none.
+        self.number: int | None = None
+        #: What is called when it comes, as long as a run's body may be struck.
+        self.receiver: Callable[[int, FrameType | None], None] | None = None
+        #: The seals around all of the runs.
+        self.sealed = 0
+        #: The one whose handler is still to be taken away.
+        self._held: int | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self._begin()
+        except BaseException:
+            # A Ctrl-C, which may come at any moment.
+            self._end()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            self._end()
+        except BaseException:
+            self._end()
+            raise
+
+    @property
+    def is_free(self) -> bool:
+        """Whether the next run of this thread may have the signal."""
+        return (
+            self.number is not None
+            and self.receiver is None
+            and self._thread == threading.get_ident()
+        )
+
+    def _begin(self) -> None:
+        self.sealed = seals_around(inspect.currentframe())
+        number = free_signal()
+        if number is not None:
+            # Known before it changes anything.
+            self._held = number
+            signal.signal(number, self._receive)
+            self.number = number
+
+    def _end(self) -> None:
+        self.number = None
+        # One that was sent and has not come would end the process without a handler.
+        if self._held is not None and self.receiver is None:
+            signal.signal(self._held, signal.SIG_DFL)
+            self._held = None
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        if self.receiver is not None:
+            self.receiver(number, frame)
+
+
+def free_signal() -> int | None:
+    """Returns a real-time signal that nobody handles; None where this thread can receive none."""
+    highest: Any = getattr(signal, "SIGRTMAX", None)
+    lowest: Any = getattr(signal, "SIGRTMIN", None)
+    if highest is None or threading.current_thread() is not threading.main_thread():
+        return None
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    for number in range(highest, lowest, -1):
+        if number not in blocked and signal.getsignal(number) is signal.SIG_DFL:
+            return number
+    return None
