@@ -39,6 +39,10 @@ FORMAT = 1
 # What `json.loads` ends at, without its search for white space, of which there is none.
 _read = json.JSONDecoder().raw_decode
 _quote = json.encoder.encode_basestring_ascii
+# How the parts of a past read of which there is nothing to tell.
+_NO_END = '"result":null,"result_lost":null,'
+_NO_ERROR = '"error":null,"error_start":0,'
+_UNSEEN = '"evidence":null,"evidence_start":0,'
 _SEAL = b"haltable %d %%08x %%b%%b" % FORMAT
 
 
@@ -96,20 +100,25 @@ def encode_loop(record: LoopRecord, head: Head, serial: int) -> bytes:
 
 
 def _past(past: Past) -> str:
-    ruling, stop = past.ruling, past.stop
-    ruled, asked, history = "null", "null", "[]"
+    ruling, stop, memory = past.ruling, past.stop, past.memory
+    ruled, asked, history, ended, failed, seen = "null", "null", "[]", _NO_END, _NO_ERROR, _UNSEEN
     if ruling is not None:
         ruled = f"[{_quote(ruling.status)},{_quote(ruling.breaker)},{_quote(ruling.reason)}]"
     if stop is not None:
         asked = f"[{_quote(stop.by)},{_quote(stop.why)}]"
     if past.history:
         history = _text([attrs.astuple(act) for act in past.history])
+    result, lost, error, evidence = past.result, past.result_lost, past.error, past.evidence
+    if result is not None or lost is not None:
+        ended = f'"result":{_perhaps(result)},"result_lost":{_perhaps(lost)},'
+    if error is not None or past.error_start:
+        failed = f'"error":{_perhaps(error)},"error_start":{past.error_start},'
+    if evidence is not None or past.evidence_start:
+        seen = f'"evidence":{_perhaps(evidence)},"evidence_start":{past.evidence_start},'
+    remembered = '"{}"' if memory == "{}" else _quote(memory)
     return (
         f'{{"name":{_quote(past.name)},"ruling":{ruled},"stop":{asked},"history":{history},'
-        f'"result":{_perhaps(past.result)},"result_lost":{_perhaps(past.result_lost)},'
-        f'"error":{_perhaps(past.error)},"error_start":{past.error_start},'
-        f'"evidence":{_perhaps(past.evidence)},"evidence_start":{past.evidence_start},'
-        f'"memory":{_quote(past.memory)},"limits":[{_limits(past.limits)}]}}'
+        f'{ended}{failed}{seen}"memory":{remembered},"limits":[{_limits(past.limits)}]}}'
     )
 
 
