@@ -4,8 +4,7 @@
 1. Nothing is decided here.  The kernel decides, the ledger says what is
    written; a driver calls the body, asks the questions, sends the writes and
    waits, in the kernel's order.
-2. Line under line the same as the async driver, ``await`` aside; a test holds
-   the two against each other.
+2. Line under line the same as its twin, ``await`` aside; a test holds the two together.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from haltable._claim_sync import admitted, charge, close, extended, fail, keep, 
 from haltable._oversee_sync import glance
 from haltable._state import RunState
 from haltable.errors import StoreError
-from haltable.kernel import GO, HALT, PAUSE, Step
+from haltable.kernel import GO, HALT, PAUSE, RETURNED, Step
 from haltable.model import Done, Outcome, Ruling, Status
 from haltable.probe import Answer
 
@@ -77,24 +76,42 @@ def drive(run: RunState, body: Callable[..., Any], *, takes: bool) -> bool:
 
 def single(run: RunState, body: Callable[..., Any], *, takes: bool) -> None:
     """Runs one iteration of a key and gives the key back; see `drive`."""
+    kernel, run.driven = run.kernel, True
     try:
-        run.driven = True
         if not turn(run, each_asked=False):
             return
         try:
-            result = body(run.kernel.current(run.verbs)) if takes else body()
-            run.kernel.gave(result)
+            result = body(kernel.current(run.verbs)) if takes else body()
+            kernel.gave(result)
         except Exception as error:
-            run.kernel.failed(error)
+            kernel.failed(error)
         run.shut()
-        step = finish(run, last=False)
+        plainly = kernel.plan.simple and kernel.outcome is RETURNED
+        if plainly and succeeded(run):
+            return
+        step = finish(run, last=False, each_asked=plainly)
         if step is not HALT:
-            wait = run.kernel.pause if step is PAUSE else 0.0
-            run.step_aside(wait)
+            run.step_aside(wait := kernel.pause if step is PAUSE else 0.0)
             close(run, wait)
     except BaseException as error:
         if not interrupt(run, error):
             raise
+
+
+def succeeded(run: RunState) -> bool:
+    """Puts the questions that come after every return; True if that ended a step."""
+    kernel = run.kernel
+    for ask, asked in ports.each_return(run):
+        try:
+            answer = ask(kernel.result)
+            if answer and (answer is True or ports.settle(answer)):
+                kernel.hold(asked, kernel.result)
+        except Exception as fault:
+            kernel.hear(asked, Answer(fault=fault), run.verbs)
+    if not kernel.held or not run.rule_quietly(run.now()):
+        return False
+    close(run)
+    return True
 
 
 def turn(run: RunState, *, each_asked: bool) -> bool:

@@ -58,6 +58,7 @@ class Oversight:
         "_seen",
         "_struck",
         "_turns",
+        "attend",
         "demanded",
         "inquiry",
         "is_stored",
@@ -73,6 +74,8 @@ class Oversight:
         self._run = weakref.ref(run)
         #: Called when the run has ended.
         self.over: Callable[[], None] | None = None
+        #: Begins the looks at a body that nobody has looked at yet; returns what ends them.
+        self.attend: Callable[[], Callable[[], None]] | None = None
         self._gate = threading.Lock()
         self._pid = os.getpid()
         #: Whether the body has control.
@@ -246,6 +249,8 @@ class Oversight:
     def demand(self, now: float) -> None:
         """Has the body interrupted, now and until it lets go."""
         self.demanded = True
+        if self.attend is not None:
+            self.over, self.attend = self.attend(), None
         if self.striker is None or not self.striker.is_here:
             self.strike(now)
 

@@ -129,7 +129,7 @@ class Polling:
                 raise ConfigurationError(f"loop= returned {made!r}: return a Loop")
             loop = made
             loop.demand_success_condition("loop=")
-        run = loop.with_(key=key).start()
+        run = loop.start_as(key)
         run.known = self.rounds.knows(key)
         return run, self.plan.calling(payload)
 

@@ -61,7 +61,7 @@ def settle(answer: object) -> object:
     Raises:
         TypeError: if it is a promise, which only the async drivers can keep.
     """
-    if inspect.isawaitable(answer):
+    if answer is not True and answer is not False and inspect.isawaitable(answer):
         _drop(answer)
         raise TypeError("the question is async; use arun, astep or `async for`")
     return answer
@@ -154,7 +154,11 @@ def oversee(run: RunState, glance: Callable[[RunState], None]) -> None:
         listen = getattr(run.clock, "listen", None)
         end = None if listen is None else listen(functools.partial(glance, run))
     else:
-        end = _watch.bodies.attend(_Glance(run, glance), run.patience)
+        look = functools.partial(_watch.bodies.attend, _Glance(run, glance), run.patience)
+        if run.has_watchers:
+            end = look()
+        else:
+            end, oversight.attend = None, look
     oversight.over = end
     if run.driven:
         oversight.arm()

@@ -76,8 +76,8 @@ class RunState(Watched):
             kernel.key = key
             self.store_key = f"{NAMESPACE}/loop/{key}"
             self.verb_at = now
-            self.memory = Recollection(plan.breakers, apart=False)
-            self.apart = Recollection(plan.breakers, apart=True)
+            self.memory = Recollection(plan.remembering, apart=False)
+            self.apart = Recollection(plan.remembering, apart=True)
         if outer is not None and isinstance(outer, Nesting) and not outer.finished:
             self.around = outer
 
@@ -235,8 +235,8 @@ class RunState(Watched):
         if self.memory.text != "{}" and kernel.plan.stateful:
             # Admitted once more: what was recalled before may be of another epoch.
             kernel.plan = kernel.plan.for_run()
-            self.memory = Recollection(kernel.plan.breakers, apart=False)
-            self.apart = Recollection(kernel.plan.breakers, apart=True)
+            self.memory = Recollection(kernel.plan.remembering, apart=False)
+            self.apart = Recollection(kernel.plan.remembering, apart=True)
         kernel.carry_on(record, self.now() - waited)
         self.memory.recall(record.past.memory)
         if record.past.stop is not None and kernel.stop is None:

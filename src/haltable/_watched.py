@@ -31,6 +31,12 @@ class Watched(Nesting):
         """Whether anybody may want to interrupt a body: a breaker, or a key's operator."""
         return self.key is not None or self.kernel.plan.patience < math.inf
 
+    @property
+    def has_watchers(self) -> bool:
+        """Whether a breaker has something to say or to ask while a body runs."""
+        plan = self.kernel.plan
+        return plan.patience < math.inf or bool(plan.meanwhile)
+
     def overseen(self) -> Oversight:
         """Returns what is known of the running body of a run that is watched."""
         if self.oversight is None:
@@ -67,6 +73,14 @@ class Watched(Nesting):
         inquiry = None if self.oversight is None else self.oversight.inquiry
         if inquiry is not None and inquiry.awaits(asked):
             raise TimeoutError(f"no answer within the grace of {self.settings.grace:g} s")
+
+    def rule_quietly(self, now: float) -> bool:
+        """Ends a run that succeeded, if nobody can add to it."""
+        kernel = self.kernel
+        if not kernel.rule_quietly(now):
+            return False
+        self.unsettled = kernel.outcome
+        return True
 
     def note_overrun(self, moment: float) -> None:
         """Warns of a body that went on although a verdict had fallen."""

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The loop: a frozen policy over breakers, and every way into it.
 
-It checks how it was put together once, and holds no run's state: one loop may
-be shared by any number of threads and tasks.
+It is checked once and holds no run's state, so any number of threads and tasks may share it.
 """
 
 from __future__ import annotations
@@ -175,9 +174,7 @@ class Loop:
     @overload
     def step(self, body: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Report[R]: ...
     def step(self, body: Callable[..., Any], *args: Any, **kwargs: Any) -> Report[Any]:
-        """Runs one iteration of a keyed loop and gives the key back; it never sleeps.
-
-        For daemons and queues, which loop themselves.
+        """Runs one iteration for a daemon, which loops itself, and gives the key back; no sleep.
 
         Args:
             body: does the iteration; see `run`.
@@ -241,8 +238,7 @@ class Loop:
     def over(self, items: Iterable[T] | AsyncIterable[T]) -> Over[T] | AsyncOver[T]:
         """Wraps an existing iterable: ``for iteration, item in loop.over(items)``.
 
-        Its end is success.  An item that is refused a start is the report's
-        ``pending``.  No cursor is kept.
+        Its end is success.  One that is refused a start is ``pending``.  No cursor is kept.
 
         Args:
             items: what is iterated; an async iterable for ``async for``.
@@ -279,14 +275,18 @@ class Loop:
     def start_for(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Run:
         """Returns the handle of a new run, its key made from the body's arguments."""
         key = self._key
-        if key is not None and callable(key):
-            key = key(*args, **kwargs)
-            if not isinstance(cast("object", key), str):
-                raise ConfigurationError(
-                    f"key= returned {key!r}: it must return a non-empty string"
-                )
-            check_key(key, self._settings.store or self._settings.async_store)
-        return Run(self._settings, key)
+        if key is None or not callable(key):
+            return Run(self._settings, key)
+        made: object = key(*args, **kwargs)
+        if not isinstance(made, str):
+            raise ConfigurationError(f"key= returned {made!r}: it must return a non-empty string")
+        return self.start_as(made)
+
+    def start_as(self, key: str) -> Run:
+        """Returns the handle of a new run of another key; see `with_`."""
+        settings = self._settings
+        check_key(key, settings.store or settings.async_store)
+        return Run(settings, key)
 
     @property
     def guards_bodies(self) -> bool:

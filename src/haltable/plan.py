@@ -67,6 +67,7 @@ class Plan:
         befores: breakers that override ``before``.
         afters: breakers that override ``after``.
         durings: breakers that want to be called while the body runs.
+        remembering: breakers that have memory of their own.
         witnesses: breakers that may have seen evidence.
         meanwhile: questions that may be put while the body runs.
         patience: seconds that may pass between two such calls, `math.inf` if
@@ -94,6 +95,7 @@ class Plan:
     befores: tuple[Breaker, ...]
     afters: tuple[Breaker, ...]
     durings: tuple[Breaker, ...]
+    remembering: tuple[Breaker, ...]
     witnesses: tuple[Breaker, ...]
     meanwhile: tuple[Asked, ...]
     patience: float
@@ -146,6 +148,7 @@ class Plan:
             befores=tuple(b for b in breakers if _overrides(b, "before")),
             afters=tuple(b for b in breakers if _overrides(b, "after")),
             durings=watchers,
+            remembering=tuple(b for b in breakers if b.stateful),
             witnesses=tuple(b for b in breakers if _overrides(b, "newest_evidence")),
             meanwhile=tuple(a for a in timed if Due.DURING in a.question.due),
             patience=min((s for b in watchers if (s := b.patience) is not None), default=math.inf),

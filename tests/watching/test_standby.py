@@ -10,10 +10,21 @@ import time
 
 import pytest
 
-from haltable import Deadline, ExitCondition, IterationCap, Loop, MemoryStore, Poller, _strike
+from haltable import (
+    Deadline,
+    ExitCondition,
+    IterationCap,
+    Loop,
+    MemoryStore,
+    Operator,
+    Poller,
+    _strike,
+    _watch,
+)
 from haltable._standby import Standby
 from haltable._strike import Striker
 from haltable.conditions import idle, returned
+from haltable.errors import LoopInterrupt, StoreError
 from tests.watching.test_interrupted_arming import Pressed, handlers
 
 
@@ -42,6 +53,22 @@ def polled(tasks, act, **options):
     return Poller(lambda: left.pop() if left else None, act, loop=loop, until=idle, **options)
 
 
+class Away(MemoryStore):
+    """A store that may be out of reach."""
+
+    away = False
+
+    def read(self, key):
+        if self.away:
+            raise StoreError("nobody answers")
+        return super().read(key)
+
+
+def hang(seconds):
+    """Waits for what nobody does."""
+    threading.Event().wait(seconds)
+
+
 def held(striker_of=Struck, allowed=lambda: True):
     """Returns a standby that is entered, and a striker that uses it."""
     standby = Standby()
@@ -64,7 +91,7 @@ def test_every_attempt_that_hangs_is_interrupted():
 
     def act(seconds):
         seen.append(handled())
-        time.sleep(seconds)
+        hang(seconds)
 
     begun = time.monotonic()
     report = polled([("a", 30), ("b", 0), ("c", 30), ("d", 0)], act).run()
@@ -82,7 +109,7 @@ def test_a_run_in_an_attempt_has_a_signal_of_its_own():
 
     def inner():
         seen.append(len(handled()))
-        time.sleep(30)
+        hang(30)
 
     def act(payload):
         del payload
@@ -158,7 +185,7 @@ def test_a_ctrl_c_leaves_no_handler(monkeypatch, after):
     """Whichever handler was just being set, and whether it was yet, the poller gives it back."""
     reached = 0
     for at in itertools.count(1):
-        pressed, poller = Pressed(at, after=after), polled([("a", 0), ("b", 0)], time.sleep)
+        pressed, poller = Pressed(at, after=after), polled([("a", 0), ("b", 0)], hang)
         monkeypatch.setattr(signal, "signal", pressed)
         try:
             poller.run()
@@ -171,3 +198,24 @@ def test_a_ctrl_c_leaves_no_handler(monkeypatch, after):
             break
 
     assert reached == 2
+
+
+def test_a_stop_that_is_swallowed_comes_again():
+    """Also where the store that brought it does not answer any more."""
+    store, swallowed = Away(), []
+
+    def body():
+        Operator(store).stop("k", by="me", why="test")
+        for _ in range(2):
+            try:
+                hang(20)
+            except LoopInterrupt as stop:
+                swallowed.append(stop)
+                store.away = True
+
+    begun = time.monotonic()
+    Loop(IterationCap(1), key="k", store=store).run(body)
+
+    assert len(swallowed) == 2
+    assert time.monotonic() - begun < 10
+    assert not _watch.bodies._duties

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+"""Steps on which nobody has a word but the success condition: asked once, and heard in full."""
+
+from __future__ import annotations
+
+import pytest
+
+from haltable import ExitCondition, IterationCap, Loop, MemoryStore, Status
+from haltable.encoding import decode_loop
+
+
+class Asked:
+    """A success condition that counts how often it is asked."""
+
+    def __init__(self, answer):
+        self.answer, self.times = answer, 0
+
+    def __call__(self, result):
+        self.times += 1
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return result == self.answer
+
+
+async def step(kind, loop, answer):
+    """Makes one step of a body that returns the answer, or raises it."""
+
+    def body():
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def awaited():
+        return body()
+
+    return loop.step(body) if kind == "sync" else await loop.astep(awaited)
+
+
+def bounded(condition, **options):
+    """Returns a loop that ends when the condition holds."""
+    parts = IterationCap(5), ExitCondition(success=condition)
+    return Loop(*parts, key="k", **{"store": MemoryStore(), **options})
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_the_condition_is_asked_once_a_step(kind):
+    """Of a step that did not succeed and of one that did, and of none that failed."""
+    asked = Asked(2)
+    loop = bounded(asked)
+    reports = [await step(kind, loop, answer) for answer in (1, OSError(), 2)]
+
+    assert [report.status for report in reports] == [Status.OPEN, Status.OPEN, Status.SUCCEEDED]
+    assert [report.starts for report in reports] == [1, 2, 3]
+    assert reports[-1].result == 2
+    assert asked.times == 2
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_a_broken_condition_ends_the_key(kind):
+    """A check that raises is no success, and says so in the report."""
+    report = await step(kind, bounded(Asked(OSError("no such file"))), 1)
+
+    assert (report.status, report.breaker, report.durable) == ("tripped", "ExitCondition", True)
+    assert "no such file" in report.reason
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_a_success_is_settled_in_the_record(kind):
+    """The slips before it are over, as after any iteration that returned."""
+    store = MemoryStore()
+    loop = bounded(Asked(1), store=store, transient=OSError)
+    await step(kind, loop, OSError())
+    ((_, before),) = store.scan("haltable/loop/")
+    await step(kind, loop, 1)
+    ((_, after),) = store.scan("haltable/loop/")
+
+    assert [decode_loop(entry.value).slips for entry in (before, after)] == [1, 0]
