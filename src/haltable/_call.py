@@ -91,6 +91,8 @@ class Call:
 
     def kept_from(self, files: Callable[[], Sequence[str]]) -> Call:
         """Returns the call of the body that a loop with these files has."""
+        if type(self.body) is functools.partial:
+            return self  # Neither a body of its own kind nor a method of one.
         body = getattr(self.body, "__self__", self.body)
         if not isinstance(body, Body) or self.body not in {body, body.acall}:
             return self

@@ -91,7 +91,8 @@ class Polling:
     @property
     def is_over(self) -> bool:
         """Whether nothing more is to be started; takes note of what has landed."""
-        self.take_note()
+        if self.landings:
+            self.take_note()
         return self.fatal is not None or self.rounds.over(self.now())
 
     def _landed(self, key: str, outcome: Report[Any] | Exception) -> None:

@@ -63,8 +63,9 @@ class Recording(RunFields):
 
         def charge(record: LoopRecord) -> LoopRecord:
             # Where nothing ended since the last write, there is nothing more to tell.
-            if self.unsettled is not None or not book.claimed:
-                record = ledger.settled(record, self.unsettled, elapsed=elapsed)
+            if self.unsettled is not None:
+                record = self._with_past(ledger.settled(record, self.unsettled, elapsed=elapsed))
+            elif not book.claimed:
                 record = self._with_past(record)
             return ledger.charged(record, book.owner, lease=lease, elapsed=elapsed)
 
@@ -121,7 +122,7 @@ class Recording(RunFields):
             if record.epoch > seen.epoch:
                 self.kernel.ruling = _RESET
                 return ledger.released(record)  # Counts of another epoch are not ours to touch.
-            if self.unsettled is not None:
+            if self.unsettled is not None and not ledger.is_settled(record, self.unsettled):
                 record = ledger.settled(record, self.unsettled, elapsed=elapsed)
             record = self._with_past(record)
             if record.extension > seen.extension and _is_withdrawn(ruling, record):

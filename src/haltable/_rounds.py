@@ -159,11 +159,11 @@ class Rounds:
         self._roll(now)
         self._in_air.pop(key, None)
         if isinstance(outcome, LoopBusy):
-            self._count("busy")
+            self._counts["busy"] += 1
             self._in_vain(key, self._looked)
             self._postpone(key, self._next_round)
         elif isinstance(outcome, Exception):
-            self._count("refused")
+            self._counts["refused"] += 1
             self._error = outcome
             self._in_vain(key, self._looked, ended=True)
             self._postpone(key, now + max(LOOK_AGAIN, self._every), ended=True)
@@ -171,30 +171,31 @@ class Rounds:
             self._reported(key, outcome, now)
 
     def _reported(self, key: str, report: Report[Any], now: float) -> None:
+        terminal = report.status is not Status.OPEN
         if report.ran:
-            self._count("attempts")
+            self._counts["attempts"] += 1
             self._attempted = True
         else:
-            self._in_vain(key, self._looked, ended=report.status.terminal)
+            self._in_vain(key, self._looked, ended=terminal)
         if report.breaker == "store" and not report.durable:
-            self._count("store_failures")
+            self._counts["store_failures"] += 1
             self._troubled = self._waiting = True
             self._error = report.error
             self._postpone(key, self._next_round)
             return
         self._slips = 0
-        if report.status.terminal:
-            ended = "succeeded" if report.ok else "dead"
-            self._count(ended if report.ran else "ended_before")
+        if terminal:
+            ended = "succeeded" if report.status is Status.SUCCEEDED else "dead"
+            self._counts[ended if report.ran else "ended_before"] += 1
             self._postpone(key, now + max(LOOK_AGAIN, self._every), ended=True)
             return
         if not report.ran:
-            self._count("early")
+            self._counts["early"] += 1
         self._postpone(key, max(self._next_round, now + (report.retry_after or 0.0)))
 
     def failed(self, error: BaseException | None) -> None:
         """Notes that the source raised."""
-        self._count("ready_failures")
+        self._counts["ready_failures"] += 1
         self._error = error
 
     def broke(self, error: Exception) -> bool:
@@ -251,9 +252,6 @@ class Rounds:
         if key not in before and len(before) < _SKIPS:
             before.add(key)
             self._fresh = True
-
-    def _count(self, what: str) -> None:
-        self._counts[what] += 1
 
     def _roll(self, now: float) -> None:
         if now >= self._next_round:

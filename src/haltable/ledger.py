@@ -45,6 +45,7 @@ __all__ = [
     "charged",
     "condemned",
     "held",
+    "is_settled",
     "is_written",
     "judged",
     "released",
@@ -215,6 +216,11 @@ def settled(
         record.running,
         record.past,
     )
+
+
+def is_settled(record: LoopRecord, outcome: Outcome) -> bool:
+    """Says whether an iteration that ended so leaves the counts as they are."""
+    return outcome is Outcome.RETURNED and not record.row and not record.slips
 
 
 def charged(record: LoopRecord, owner: Owner, *, lease: float, elapsed: float) -> LoopRecord:

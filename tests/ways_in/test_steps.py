@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from haltable import ExitCondition, IterationCap, Loop, MemoryStore, Status
+from haltable import ExitCondition, IterationCap, Loop, MemoryStore, Operator, Status
 from haltable.encoding import decode_loop
 
 
@@ -75,3 +75,17 @@ async def test_a_success_is_settled_in_the_record(kind):
     ((_, after),) = store.scan("haltable/loop/")
 
     assert [decode_loop(entry.value).slips for entry in (before, after)] == [1, 0]
+
+
+def test_the_limits_of_a_new_policy_are_told_from_its_first_start_on():
+    """Whoever looks while the body runs sees what bounds it, not what bounded the last one."""
+    store, seen = MemoryStore(), []
+
+    def body():
+        seen.append(dict(Operator(store).show("k").limits)["starts"])
+        raise OSError
+
+    for cap in (3, 9):
+        Loop(IterationCap(cap), ExitCondition(success=bool), key="k", store=store).step(body)
+
+    assert seen == ["3", "9"]
