@@ -31,6 +31,7 @@ from haltable.stores._forks import close_before_fork
 from haltable.stores._sqlite_connection import QuietConnection
 from haltable.stores._sqlite_faults import is_passing, refusal, store_error
 from haltable.stores._sqlite_form import prepare
+from haltable.stores._sqlite_queue import WriteQueue
 
 __all__ = ["SQLiteFile"]
 
@@ -69,12 +70,15 @@ class SQLiteFile:
         "_trusted_until",
         "lock",
         "path",
+        "queue",
     )
 
     def __init__(self, path: str, *, synchronous: str, busy_timeout: float) -> None:
         self.path = path
         # A signal handler of the host may use the store while its thread is in here.
         self.lock = threading.RLock()
+        #: The writes that wait for the lock together.
+        self.queue = WriteQueue()
         self._synchronous = synchronous
         self._busy_timeout = busy_timeout
         self._status = functools.partial(os.stat, path)
@@ -137,6 +141,8 @@ class SQLiteFile:
         connection = self._connection
         if connection is None:
             return self._open()
+        if connection.in_transaction:
+            self.queue.settle(self.path, connection)
         if now < self._trusted_until:
             return connection
         try:
@@ -185,6 +191,7 @@ class SQLiteFile:
     def enter_child(self) -> None:
         """Starts anew in a forked process, where nobody would ever release the lock."""
         self.lock = threading.RLock()
+        self.queue.empty()
         # Only if a call hung for longer than it may: then kept, and never touched.
         self._inherited, self._connection = self._connection, None
 

@@ -7,11 +7,13 @@ gone, is in ``_sqlite_file``; what time it is, in ``_boot_clock``.
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from threading import get_ident
 from types import TracebackType
 from typing import Any, Literal, Self, cast
 
@@ -20,6 +22,7 @@ from haltable.store import Conflict, Durability, Entry
 from haltable.stores._boot_clock import BootClock
 from haltable.stores._sqlite_file import SQLiteFile
 from haltable.stores._sqlite_rows import DELETE, READ, entry_of, keyed_entry, paged
+from haltable.stores._sqlite_write import Write
 
 __all__ = ["SQLiteStore"]
 
@@ -49,6 +52,10 @@ class SQLiteStore:
     used by many threads and after a fork.  Do not put it on a network disk, and
     do not open the file itself in a process that uses the store: closing it
     again would drop SQLite's locks.
+
+    Writes that wait while another thread of the process is writing are committed
+    together, so that with ``"machine"`` they share the disk's time; a thread by
+    itself, and the main thread always, commits each write alone.
 
     A file that was deleted or replaced is noticed within a millisecond, at the
     next call, which raises; the calls after it use what is at the path then.  A
@@ -83,7 +90,7 @@ class SQLiteStore:
     blocks = True
     durability: Durability
 
-    __slots__ = ("_boot", "_clock", "_file", "_now", "durability", "path")
+    __slots__ = ("_boot", "_clock", "_file", "_now", "_queue", "durability", "path")
 
     def __init__(
         self,
@@ -105,6 +112,7 @@ class SQLiteStore:
         self._clock = BootClock.of_this_machine()
         self._now, self._boot = self._clock.now, self._clock.boot
         self._file = SQLiteFile(self.path, synchronous=synchronous, busy_timeout=busy_timeout)
+        self._queue = self._file.queue
         if create:
             self._file.create()
         else:
@@ -153,20 +161,20 @@ class SQLiteStore:
             StoreError: the write was refused, or its outcome is unknown, as its
                 ``outcome`` says.
         """
-        file = self._file
-        with file.lock:
-            now = self._now()
-            connection = file.connection(now)
-            try:
-                if not expected:
-                    version = self._create(connection, key, value)
-                    if version:
-                        return Entry(value, version)
-                elif connection.execute(_REPLACE, (value, self._boot, now, key, expected)).rowcount:
-                    return Entry(value, expected + 1)
-            except Exception as error:
-                raise file.failure(f"write {key!r}", error, writes=True) from error
-            return Conflict(self._current(connection, key))
+        if self._queue.busy:
+            return self._queue.answer(
+                self._file,
+                Write[Entry | Conflict](
+                    act=f"write {key!r}",
+                    statement=_REPLACE if expected else _CREATE,
+                    before=(value, self._boot),
+                    after=(key, expected) if expected else (key,),
+                    written=Entry(value, expected + 1),
+                    alone=functools.partial(self._write, key, value, expected),
+                ),
+                self._now,
+            )
+        return self._write(key, value, expected)
 
     def scan(self, prefix: str) -> Iterator[tuple[str, Entry]]:
         """Yields the entries whose keys start with the prefix, in the order of their keys.
@@ -186,14 +194,59 @@ class SQLiteStore:
             StoreError: the removal was refused, or its outcome is unknown, as its
                 ``outcome`` says.
         """
-        file = self._file
-        with file.lock:
-            now = self._now()
-            connection = file.connection(now)
-            try:
-                return bool(connection.execute(DELETE, (self._boot, now, key, expected)).rowcount)
-            except Exception as error:
-                raise file.failure(f"delete {key!r}", error, writes=True) from error
+        if self._queue.busy:
+            return self._queue.answer(
+                self._file,
+                Write(
+                    act=f"delete {key!r}",
+                    statement=DELETE,
+                    before=(self._boot,),
+                    after=(key, expected),
+                    written=True,
+                    alone=functools.partial(self._delete, key, expected),
+                ),
+                self._now,
+            )
+        return self._delete(key, expected)
+
+    def _write(self, key: str, value: bytes, expected: int) -> Entry | Conflict:
+        file, queue = self._file, self._queue
+        queue.busy = me = get_ident()
+        try:
+            with file.lock:
+                now = self._now()
+                connection = file.connection(now)
+                try:
+                    if not expected:
+                        version = self._create(connection, key, value)
+                        if version:
+                            return Entry(value, version)
+                    elif connection.execute(
+                        _REPLACE, (value, self._boot, now, key, expected)
+                    ).rowcount:
+                        return Entry(value, expected + 1)
+                except Exception as error:
+                    raise file.failure(f"write {key!r}", error, writes=True) from error
+                return Conflict(self._current(connection, key))
+        finally:
+            if queue.busy == me:
+                queue.busy = 0
+
+    def _delete(self, key: str, expected: int) -> bool:
+        file, queue = self._file, self._queue
+        queue.busy = me = get_ident()
+        try:
+            with file.lock:
+                now = self._now()
+                connection = file.connection(now)
+                try:
+                    found = connection.execute(DELETE, (self._boot, now, key, expected))
+                except Exception as error:
+                    raise file.failure(f"delete {key!r}", error, writes=True) from error
+                return bool(found.rowcount)
+        finally:
+            if queue.busy == me:
+                queue.busy = 0
 
     def _create(self, connection: sqlite3.Connection, key: str, value: bytes) -> int:
         """Returns the version under which an absent key was written, 0 if it is there."""
