@@ -150,11 +150,16 @@ def at_step(number, act):
 
 def test_a_thread_by_itself_begins_nothing(store):
     """A write that meets no other is one statement that commits itself."""
-    statements = traced(store)
-    for number in range(3):
-        store.write("key", b"value", expected=number)
-    store.delete("key", expected=3)
+    statements, writers = traced(store), Writers(store)
 
+    def work():
+        for number in range(3):
+            store.write("key", b"value", expected=number)
+        return store.delete("key", expected=3)
+
+    writers.start(work)
+
+    assert writers.join() == [True]
     assert statements == ["INSERT INTO haltable", *["UPDATE haltable"] * 3]
 
 
@@ -382,28 +387,46 @@ def test_a_call_from_within_a_statement(store, path):
         create(store, "two", Meddler()),
         create(store, "one", b"three"),
         create(store, "four", b"four"),
+        create(store, "\ud800"),
     )
 
     assert seen == [Entry(b"value", 1), b"one", b"value", None]
     assert [answer.version for answer in answers[:2]] == [1, 1]
     assert answers[2].current.value == b"one"
     assert answers[3] == Entry(b"four", 1)
+    assert answers[4].outcome == "refused"
     assert [committed(path, key) for key in ("one", "two", "four")] == [b"one", b"two", b"four"]
 
 
-def test_the_main_thread_has_nobody_wait_for_it(store):
+@pytest.mark.parametrize("early", [0, 1])
+def test_the_main_thread_has_nobody_wait_for_it(store, early):
     """It neither leads others nor waits for a leader: its handlers may take their time."""
-    store._queue.busy = -1
-    statements = traced(store)
-    store.write("alone", b"value", expected=0)
-    writers = Writers(store)
-    with writers.grouped(create(store, "one"), create(store, "two")):
-        store.write("main", b"value", expected=0)
-        answered = dict(writers.answers)
+    main, queue, statements = threading.get_ident(), store._queue, []
+    traced(store, lambda statement: statements.append((statement, threading.get_ident() == main)))
+    holder, writers, ready = Writers(store), Writers(store), threading.Event()
 
-    assert statements[:2] == ["INSERT INTO haltable"] * 2
-    assert statements[2:] == ["BEGIN IMMEDIATE", *["INSERT INTO haltable"] * 2, "COMMIT"]
-    assert answered == {}
+    def hold():
+        with store._file.lock:
+            queue.busy = -1
+            for number in range(early):
+                writers.start(create(store, f"early-{number}"))
+            until(lambda: len(queue._inside) == early)
+            ready.set()
+            # The main thread is here now, alone or, if that were wrong, among the others.
+            until(lambda: queue.busy == main or main in queue._inside)
+            for number in range(2):
+                writers.start(create(store, f"late-{number}"))
+            until(lambda: len(queue._inside - {main}) == early + 2)
+
+    holder.start(hold)
+    ready.wait(PATIENCE)
+    answer = store.write("main", b"value", expected=0)
+    holder.join()
+
+    assert [answer, *writers.join()] == [Entry(b"value", 1)] * (early + 3)
+    assert [statement for statement, by_main in statements if by_main] == ["INSERT INTO haltable"]
+    assert statements.count(("COMMIT", False)) == 1
+    assert len(statements) == early + 5
 
 
 def test_a_thread_that_reads_writes_at_once(store):

@@ -71,8 +71,8 @@ class Group:
             values = [(*write.before, time, *write.after) for write in taken]
             # One call of C, so that no write is done whose count is not kept.
             self._counts.extend(map(_rows, map(connection.execute, statements, values)))
-            if not self._committed:
-                self.commit(connection)
+            # Fails, and says nothing, if somebody came in who has committed it.
+            self.commit(connection)
 
     def commit(self, connection: sqlite3.Connection) -> None:
         """Commits what was written so far, each of which may stand for itself.

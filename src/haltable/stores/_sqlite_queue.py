@@ -157,7 +157,7 @@ class WriteQueue:
                 except Exception as error:
                     if group.has_failed():
                         raise file.failure(write.act, error, writes=group.sent) from error
-                    # Else no write is done: each of them is tried alone, and has its own error.
+                    # Else whoever's write is not committed tries alone, and has its own error.
                 finally:
                     self._leading = None
         return group
