@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
+import math
 import os
 import signal
 import sqlite3
@@ -288,6 +289,19 @@ def test_another_process_has_the_lock(store, path):
     assert [getattr(answer, "outcome", answer) for answer in answers] == ["refused"] * 5
     assert statements == ["BEGIN IMMEDIATE"]
     assert list(store.scan("")) == []
+
+
+def test_a_file_that_goes_while_a_group_waits(store, path):
+    """The writes of a group whose file was deleted are refused, each of them."""
+    writers = Writers(store)
+    with writers.grouped(*(create(store, f"key-{n}") for n in range(3))):
+        path.unlink()
+        store._file._trusted_until = -math.inf
+    answers = writers.join()
+
+    assert [getattr(answer, "outcome", answer) for answer in answers] == ["refused"] * 3
+    assert all("is gone" in str(answer) for answer in answers)
+    assert not path.exists()
 
 
 def strike():

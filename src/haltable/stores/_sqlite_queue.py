@@ -37,7 +37,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from haltable.errors import StoreError
 from haltable.stores._sqlite_faults import store_error
@@ -106,14 +106,11 @@ class WriteQueue:
             group = self.open
             # A lock that is free is that of a leader who was interrupted.
             if group is None or not group.lock.locked() or len(group.writes) >= _MOST:
-                group = self._lead(file, write, now)
-            else:
-                group.writes.append(write)
-                with group.lock:
-                    pass
-            if group is not None and group.has_written(write, file.path):
-                return write.written
-            return write.alone()
+                return self._lead(file, write, now)
+            group.writes.append(write)
+            with group.lock:
+                pass
+            return write.written if group.has_written(write, file.path) else write.alone()
         finally:
             self._inside.discard(me)
             if self.busy == me:
@@ -137,8 +134,8 @@ class WriteQueue:
         except Exception as error:
             raise store_error(path, "commit the writes under way", error, writes=False) from error
 
-    def _lead(self, file: _Database, write: Write[Any], now: Callable[[], float]) -> Group | None:
-        """Does a group's writes; returns the group, or None if nobody else came."""
+    def _lead(self, file: _Database, write: Write[Answer], now: Callable[[], float]) -> Answer:
+        """Does a group's writes, one's own among them."""
         group = Group(write)
         with group.lock:
             self.open = group
@@ -149,7 +146,7 @@ class WriteQueue:
                     self.open = None
                 taken = group.writes[:_MOST]
                 if len(taken) == 1:
-                    return None
+                    return write.alone()
                 connection = file.connection(now())
                 self._leading = group
                 try:
@@ -160,7 +157,7 @@ class WriteQueue:
                     # Else whoever's write is not committed tries alone, and has its own error.
                 finally:
                     self._leading = None
-        return group
+        return write.written if group.has_written(write, file.path) else write.alone()
 
 
 def _holds(lock: threading.RLock) -> bool:
