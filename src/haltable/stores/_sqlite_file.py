@@ -141,7 +141,7 @@ class SQLiteFile:
         connection = self._connection
         if connection is None:
             return self._open()
-        if connection.in_transaction:
+        if self.queue.leading is not None:
             self.queue.settle(self.path, connection)
         if now < self._trusted_until:
             return connection

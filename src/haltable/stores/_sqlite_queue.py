@@ -70,7 +70,7 @@ class _Database(Protocol):
 class WriteQueue:
     """The writes of this process that wait for one file."""
 
-    __slots__ = ("_inside", "_leading", "busy", "open")
+    __slots__ = ("_inside", "busy", "leading", "open")
 
     def __init__(self) -> None:
         self.empty()
@@ -82,8 +82,8 @@ class WriteQueue:
         self.busy = 0
         #: The group that can still be joined.
         self.open: Group | None = None
-        # Whose writes are in the transaction that is open.
-        self._leading: Group | None = None
+        #: The one whose writes are in the transaction that is open.
+        self.leading: Group | None = None
         # The threads that lead a group or wait for one.
         self._inside: set[int] = set()
 
@@ -117,17 +117,17 @@ class WriteQueue:
                 self.busy = 0
 
     def settle(self, path: str, connection: sqlite3.Connection) -> None:
-        """Ends the transaction that is open, for somebody who comes in amidst it.
+        """Ends the transaction of who is leading, for somebody who comes in amidst it.
 
         Args:
             path: the database file, for what is said about it.
-            connection: its connection, in a transaction.
+            connection: its connection.
 
         Raises:
             StoreError: it could not be committed.
         """
-        group = self._leading
-        if group is None:
+        group = self.leading
+        if group is None or not connection.in_transaction:
             return
         try:
             group.commit(connection)
@@ -148,7 +148,7 @@ class WriteQueue:
                 if len(taken) == 1:
                     return write.alone()
                 connection = file.connection(now())
-                self._leading = group
+                self.leading = group
                 try:
                     group.carry_out(connection, taken, now)
                 except Exception as error:
@@ -156,7 +156,7 @@ class WriteQueue:
                         raise file.failure(write.act, error, writes=group.sent) from error
                     # Else whoever's write is not committed tries alone, and has its own error.
                 finally:
-                    self._leading = None
+                    self.leading = None
         return write.written if group.has_written(write, file.path) else write.alone()
 
 
