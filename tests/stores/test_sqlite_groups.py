@@ -188,7 +188,7 @@ def test_threads_find_one_another_by_themselves(store):
     assert writers.join() == [Entry(b"value", 1)] * 3
     begun = statements.index("BEGIN IMMEDIATE")
     assert statements[begun : begun + 4].count("INSERT INTO haltable") == 2
-    assert not store._queue.busy
+    assert store._queue.busy is None
 
 
 def test_nobody_is_told_before_the_commit(store):
@@ -321,7 +321,7 @@ def meddled(store, number, act):
             sys.setprofile(None)
 
     with store._file.lock:
-        store._queue.busy = threading.get_ident()
+        store._queue.busy = "somebody"
         writers.start(lead)
         until(lambda: store._queue.open or found[-1])
         for key in ("one", "two"):
@@ -421,13 +421,13 @@ def test_the_main_thread_has_nobody_wait_for_it(store, early):
 
     def hold():
         with store._file.lock:
-            queue.busy = -1
+            queue.busy = "somebody"
             for number in range(early):
                 writers.start(create(store, f"early-{number}"))
             until(lambda: len(queue._inside) == early)
             ready.set()
             # The main thread is here now, alone or, if that were wrong, among the others.
-            until(lambda: queue.busy == main or main in queue._inside)
+            until(lambda: queue.busy == "main" or main in queue._inside)
             for number in range(2):
                 writers.start(create(store, f"late-{number}"))
             until(lambda: len(queue._inside - {main}) == early + 2)
@@ -456,7 +456,7 @@ def test_a_thread_that_reads_writes_at_once(store):
     reader, writers = Writers(store), Writers(store)
     reader.start(work)
     inside.wait(PATIENCE)
-    store._queue.busy = -1
+    store._queue.busy = "somebody"
     writers.start(create(store, "outer"))
     until(lambda: store._queue.open)
     go.set()
@@ -513,7 +513,7 @@ def test_ctrl_c_while_another_writes(store):
     holder.join(PATIENCE)
     interrupter.join()
 
-    assert store._queue.busy == 0
+    assert store._queue.busy is None
     assert Writers(store).do(create(store, "one"), create(store, "two")) == [Entry(b"value", 1)] * 2
 
 
@@ -573,7 +573,7 @@ def test_a_fork_while_a_group_waits(store):
 
     def child():
         assert store._queue.open is None
-        assert store._queue.busy == 0
+        assert store._queue.busy is None
         assert store.read("one") is None
         assert Writers(store).do(create(store, "a"), create(store, "b")) == [Entry(b"value", 1)] * 2
 

@@ -59,7 +59,7 @@ class Writers:
         """Has calls wait for the file as one group, led by the first; lets them go at the end."""
         queue = self.store._queue
         with self.store._file.lock:
-            queue.busy = threading.get_ident()
+            queue.busy = "somebody"
             for number, call in enumerate(calls, 1):
                 self.start(call)
                 until(lambda number=number: queue.open and len(queue.open.writes) == number)
@@ -82,7 +82,7 @@ class Writers:
     def do_all(self, calls):
         """Makes more calls than one group holds, all at once, and returns what they got."""
         with self.store._file.lock:
-            self.store._queue.busy = threading.get_ident()
+            self.store._queue.busy = "somebody"
             for number, call in enumerate(calls, 1):
                 self.start(call)
                 until(lambda number=number: len(self.store._queue._inside) == number)

@@ -77,9 +77,9 @@ class WriteQueue:
 
     def empty(self) -> None:
         """Forgets all who waited: in a forked process they are not there."""
-        #: The last thread that came to write, until it leaves; 0 if it left.  A hint
-        #: that somebody writes or waits for it: a wrong one costs time only.
-        self.busy = 0
+        #: What the last one who came writes, in whatever words; None once he has left.
+        #: A hint that somebody writes or waits for it: a wrong one costs time only.
+        self.busy: str | None = None
         #: The group that can still be joined.
         self.open: Group | None = None
         #: The one whose writes are in the transaction that is open.
@@ -87,20 +87,25 @@ class WriteQueue:
         # The threads that lead a group or wait for one.
         self._inside: set[int] = set()
 
-    def answer(self, file: _Database, write: Write[Answer], now: Callable[[], float]) -> Answer:
-        """Has a write done, together with others if that can be, and returns its answer.
+    def answer(
+        self, file: _Database, write: Write[Answer], now: Callable[[], float]
+    ) -> Answer | None:
+        """Has a write done together with others, if that can be.
 
         Args:
             file: the database; the calling thread need not hold its lock.
-            write: what is to be done.
+            write: what is to be done.  If it is done alone, that asks here again.
             now: the time that is written.
+
+        Returns:
+            The answer, or None if the caller is the one to write, and by himself.
 
         Raises:
             StoreError: the write was refused, or its outcome is unknown.
         """
         me = threading.get_ident()
         if me == threading.main_thread().ident or me in self._inside or _holds(file.lock):
-            return write.alone()
+            return None
         try:
             self._inside.add(me)
             group = self.open
@@ -113,8 +118,8 @@ class WriteQueue:
             return write.written if group.has_written(write, file.path) else write.alone()
         finally:
             self._inside.discard(me)
-            if self.busy == me:
-                self.busy = 0
+            if self.busy is write.act:
+                self.busy = None
 
     def settle(self, path: str, connection: sqlite3.Connection) -> None:
         """Ends the transaction of who is leading, for somebody who comes in amidst it.
@@ -139,7 +144,7 @@ class WriteQueue:
         group = Group(write)
         with group.lock:
             self.open = group
-            self.busy = threading.get_ident()
+            self.busy = write.act
             with file.lock:
                 # Who still comes from here on is not taken, and finds that out.
                 if self.open is group:

@@ -13,7 +13,6 @@ import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from threading import get_ident
 from types import TracebackType
 from typing import Any, Literal, Self, cast
 
@@ -161,20 +160,39 @@ class SQLiteStore:
             StoreError: the write was refused, or its outcome is unknown, as its
                 ``outcome`` says.
         """
-        if self._queue.busy:
-            return self._queue.answer(
-                self._file,
-                Write[Entry | Conflict](
-                    act=f"write {key!r}",
-                    statement=_REPLACE if expected else _CREATE,
-                    before=(value, self._boot),
-                    after=(key, expected) if expected else (key,),
-                    written=Entry(value, expected + 1),
-                    alone=functools.partial(self._write, key, value, expected),
-                ),
-                self._now,
+        file, queue = self._file, self._queue
+        if queue.busy is not None:
+            together = Write[Entry | Conflict](
+                act=f"write {key!r}",
+                statement=_REPLACE if expected else _CREATE,
+                before=(value, self._boot),
+                after=(key, expected) if expected else (key,),
+                written=Entry(value, expected + 1),
+                alone=functools.partial(self.write, key, value, expected=expected),
             )
-        return self._write(key, value, expected)
+            answer = queue.answer(file, together, self._now)
+            if answer is not None:
+                return answer
+        queue.busy = key
+        try:
+            with file.lock:
+                now = self._now()
+                connection = file.connection(now)
+                try:
+                    if not expected:
+                        version = self._create(connection, key, value)
+                        if version:
+                            return Entry(value, version)
+                    elif connection.execute(
+                        _REPLACE, (value, self._boot, now, key, expected)
+                    ).rowcount:
+                        return Entry(value, expected + 1)
+                except Exception as error:
+                    raise file.failure(f"write {key!r}", error, writes=True) from error
+                return Conflict(self._current(connection, key))
+        finally:
+            if queue.busy is key:
+                queue.busy = None
 
     def scan(self, prefix: str) -> Iterator[tuple[str, Entry]]:
         """Yields the entries whose keys start with the prefix, in the order of their keys.
@@ -194,47 +212,20 @@ class SQLiteStore:
             StoreError: the removal was refused, or its outcome is unknown, as its
                 ``outcome`` says.
         """
-        if self._queue.busy:
-            return self._queue.answer(
-                self._file,
-                Write(
-                    act=f"delete {key!r}",
-                    statement=DELETE,
-                    before=(self._boot,),
-                    after=(key, expected),
-                    written=True,
-                    alone=functools.partial(self._delete, key, expected),
-                ),
-                self._now,
+        file, queue = self._file, self._queue
+        if queue.busy is not None:
+            together = Write(
+                act=f"delete {key!r}",
+                statement=DELETE,
+                before=(self._boot,),
+                after=(key, expected),
+                written=True,
+                alone=functools.partial(self.delete, key, expected=expected),
             )
-        return self._delete(key, expected)
-
-    def _write(self, key: str, value: bytes, expected: int) -> Entry | Conflict:
-        file, queue = self._file, self._queue
-        queue.busy = me = get_ident()
-        try:
-            with file.lock:
-                now = self._now()
-                connection = file.connection(now)
-                try:
-                    if not expected:
-                        version = self._create(connection, key, value)
-                        if version:
-                            return Entry(value, version)
-                    elif connection.execute(
-                        _REPLACE, (value, self._boot, now, key, expected)
-                    ).rowcount:
-                        return Entry(value, expected + 1)
-                except Exception as error:
-                    raise file.failure(f"write {key!r}", error, writes=True) from error
-                return Conflict(self._current(connection, key))
-        finally:
-            if queue.busy == me:
-                queue.busy = 0
-
-    def _delete(self, key: str, expected: int) -> bool:
-        file, queue = self._file, self._queue
-        queue.busy = me = get_ident()
+            answer = queue.answer(file, together, self._now)
+            if answer is not None:
+                return answer
+        queue.busy = key
         try:
             with file.lock:
                 now = self._now()
@@ -245,8 +236,8 @@ class SQLiteStore:
                     raise file.failure(f"delete {key!r}", error, writes=True) from error
                 return bool(found.rowcount)
         finally:
-            if queue.busy == me:
-                queue.busy = 0
+            if queue.busy is key:
+                queue.busy = None
 
     def _create(self, connection: sqlite3.Connection, key: str, value: bytes) -> int:
         """Returns the version under which an absent key was written, 0 if it is there."""
