@@ -19,7 +19,8 @@ from pathlib import Path
 import pytest
 
 from haltable import StoreError
-from haltable.stores import Conflict, Entry, SQLiteStore
+from haltable.stores import Conflict, Entry, SQLiteStore, _sqlite_queue
+from haltable.stores._sqlite_group import Group
 from haltable.stores._sqlite_write import Write
 from tests.stores.writers import PATIENCE, Writers, until
 
@@ -345,6 +346,7 @@ def test_a_leader_interrupted_at_any_step(tmp_path):
             with store._file.lock:
                 assert not store._file.connection(0.0).in_transaction
 
+            assert store._queue._inside == set(), where
             assert isinstance(first, Struck), where
             assert others == [Entry(b"value", 1)] * 2, where
             assert Writers(store).do(create(store, "x"), create(store, "y")) == others
@@ -490,6 +492,40 @@ def test_who_comes_too_late_is_not_lost(store):
 
     assert not group.has_written(late, store.path)
     assert writers.join() == [Entry(b"value", 1)] * 2
+
+
+def test_a_group_whose_leader_is_gone(store):
+    """Nobody joins a group that nobody leads any more, and the next one is led again."""
+    gone = Group(Write("write 'gone'", "", (), (), None, create(store, "gone")))
+    store._queue.open = gone
+    answers = Writers(store).do(create(store, "one"), create(store, "two"))
+
+    assert answers == [Entry(b"value", 1)] * 2
+    assert len(gone.writes) == 1
+    assert store.read("gone") is None
+
+
+def test_a_second_try_is_made_alone(store, monkeypatch):
+    """Whoever a group could not serve does not look for company again."""
+    groups = []
+
+    class Counted(Group):
+        """A group that is known to the test."""
+
+        def __init__(self, first):
+            super().__init__(first)
+            groups.append(first.act)
+
+    def note(statement):
+        if statement == "COMMIT":
+            store._queue.busy = "somebody"
+
+    monkeypatch.setattr(_sqlite_queue, "Group", Counted)
+    traced(store, note)
+    answers = Writers(store).do(create(store, "key"), create(store, "key"))
+
+    assert [type(answer) for answer in answers] == [Entry, Conflict]
+    assert groups == ["write 'key'"]
 
 
 def test_ctrl_c_while_another_writes(store):
