@@ -4,7 +4,9 @@
 The hand-written side is one statement that claims the next row and returns it,
 and one that finishes it, each in a transaction of its own, on one connection
 with the same pragmas.  Its table is the queue too; a poller's source is not
-counted, for it is the host's.
+counted, for it is the host's.  It is one loop, whatever the poller's
+concurrency: several such loops in threads are slower on SQLite, as each waits
+for the others' commits and has its own.
 """
 
 from __future__ import annotations
@@ -48,7 +50,10 @@ def act(payload: object) -> None:
 
 
 def beside_hand(
-    durability: Literal["process", "machine"], tasks: Callable[[Size], int]
+    durability: Literal["process", "machine"],
+    tasks: Callable[[Size], int],
+    *,
+    concurrency: int = 1,
 ) -> Callable[[Size], Figures]:
     """Returns the row's samples: seconds of a poller over those of the hand-written loop."""
 
@@ -73,7 +78,13 @@ def beside_hand(
                 def done(so_far: PollerReport) -> bool:
                     return so_far.succeeded == count
 
-                poller = Poller(lambda: work.pop() if work else None, act, loop=loop, until=done)
+                poller = Poller(
+                    lambda: work.pop() if work else None,
+                    act,
+                    loop=loop,
+                    until=done,
+                    concurrency=concurrency,
+                )
                 start = time.perf_counter()
                 poller.run()
                 return time.perf_counter() - start
@@ -106,5 +117,11 @@ ROWS = (
         "claim, run, finish by hand",
         Goal(1.5),
         beside_hand("machine", lambda size: size.synced),
+    ),
+    Row(
+        "task through one Poller on SQLite, FULL, 8 at once",
+        "claim, run, finish by hand",
+        Goal(1.5),
+        beside_hand("machine", lambda size: size.synced, concurrency=8),
     ),
 )
