@@ -86,7 +86,7 @@ async def single(run: RunState, body: Callable[..., Awaitable[Any]], *, takes: b
         except Exception as error:
             kernel.failed(error)
         run.shut()
-        plainly = kernel.plan.simple and kernel.outcome is RETURNED
+        plainly = kernel.plan.simple and not kernel.loud and kernel.outcome is RETURNED
         if plainly and await succeeded(run):
             return
         step = await finish(run, last=False, each_asked=plainly)
@@ -100,7 +100,7 @@ async def single(run: RunState, body: Callable[..., Awaitable[Any]], *, takes: b
 
 async def succeeded(run: RunState) -> bool:
     """Puts the questions that come after every return; True if that ended a step."""
-    kernel = run.kernel
+    kernel, run.unsettled = run.kernel, RETURNED  # Before a question can be interrupted.
     for ask, asked in ports.each_return(run):
         try:
             answer = ask(kernel.result)
@@ -108,7 +108,7 @@ async def succeeded(run: RunState) -> bool:
                 kernel.hold(asked, kernel.result)
         except Exception as fault:
             kernel.hear(asked, Answer(fault=fault), run.verbs)
-    if not kernel.held or not run.rule_quietly(run.now()):
+    if not kernel.held or not kernel.rule_quietly(run.now()):
         return False
     await close(run)
     return True

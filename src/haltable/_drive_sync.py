@@ -86,7 +86,7 @@ def single(run: RunState, body: Callable[..., Any], *, takes: bool) -> None:
         except Exception as error:
             kernel.failed(error)
         run.shut()
-        plainly = kernel.plan.simple and kernel.outcome is RETURNED
+        plainly = kernel.plan.simple and not kernel.loud and kernel.outcome is RETURNED
         if plainly and succeeded(run):
             return
         step = finish(run, last=False, each_asked=plainly)
@@ -100,7 +100,7 @@ def single(run: RunState, body: Callable[..., Any], *, takes: bool) -> None:
 
 def succeeded(run: RunState) -> bool:
     """Puts the questions that come after every return; True if that ended a step."""
-    kernel = run.kernel
+    kernel, run.unsettled = run.kernel, RETURNED  # Before a question can be interrupted.
     for ask, asked in ports.each_return(run):
         try:
             answer = ask(kernel.result)
@@ -108,7 +108,7 @@ def succeeded(run: RunState) -> bool:
                 kernel.hold(asked, kernel.result)
         except Exception as fault:
             kernel.hear(asked, Answer(fault=fault), run.verbs)
-    if not kernel.held or not run.rule_quietly(run.now()):
+    if not kernel.held or not kernel.rule_quietly(run.now()):
         return False
     close(run)
     return True

@@ -74,14 +74,6 @@ class Watched(Nesting):
         if inquiry is not None and inquiry.awaits(asked):
             raise TimeoutError(f"no answer within the grace of {self.settings.grace:g} s")
 
-    def rule_quietly(self, now: float) -> bool:
-        """Ends a run that succeeded, if nobody can add to it."""
-        kernel = self.kernel
-        if not kernel.rule_quietly(now):
-            return False
-        self.unsettled = kernel.outcome
-        return True
-
     def note_overrun(self, moment: float) -> None:
         """Warns of a body that went on although a verdict had fallen."""
         ruled = None if self.oversight is None else self.oversight.ruled

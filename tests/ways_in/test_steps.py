@@ -7,6 +7,8 @@ import pytest
 
 from haltable import ExitCondition, IterationCap, Loop, MemoryStore, Operator, Status
 from haltable.encoding import decode_loop
+from haltable.events import IterationEnded, IterationStarted, RunEnded
+from haltable.model import Outcome
 
 
 class Asked:
@@ -62,6 +64,39 @@ async def test_a_broken_condition_ends_the_key(kind):
 
     assert (report.status, report.breaker, report.durable) == ("tripped", "ExitCondition", True)
     assert "no such file" in report.reason
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_an_interrupted_question_leaves_the_iteration_returned(kind):
+    """A Ctrl-C in the success condition takes nothing back: the row of failures is over."""
+
+    def interrupted(result):
+        raise KeyboardInterrupt
+
+    store = MemoryStore()
+    for answer in (OSError(), OSError()):
+        await step(kind, bounded(interrupted, store=store), answer)
+    with pytest.raises(KeyboardInterrupt):
+        await step(kind, bounded(interrupted, store=store), 1)
+    ((_, after),) = store.scan("haltable/loop/")
+
+    assert decode_loop(after.value).row == 0
+    assert (await step(kind, bounded(interrupted, store=store), OSError())).status == "open"
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_the_end_of_an_iteration_is_told_before_anybody_is_asked(kind):
+    """Whoever listens hears of it even if the success condition is interrupted."""
+
+    def interrupted(result):
+        raise KeyboardInterrupt
+
+    heard = []
+    with pytest.raises(KeyboardInterrupt):
+        await step(kind, bounded(interrupted, sinks=[heard.append]), 1)
+
+    assert [type(event) for event in heard] == [IterationStarted, IterationEnded, RunEnded]
+    assert heard[1].outcome is Outcome.RETURNED
 
 
 @pytest.mark.parametrize("kind", ["sync", "async"])
