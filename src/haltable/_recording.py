@@ -122,10 +122,13 @@ class Recording(RunFields):
             if record.epoch > seen.epoch:
                 self.kernel.ruling = _RESET
                 return ledger.released(record)  # Counts of another epoch are not ours to touch.
-            if self.unsettled is not None and not ledger.is_settled(record, self.unsettled):
+            withdrawn = record.extension > seen.extension and _is_withdrawn(ruling, record)
+            # A verdict that stands notes the live seconds itself.
+            plain = self.unsettled is None or ledger.is_settled(record, self.unsettled)
+            if withdrawn or not plain:
                 record = ledger.settled(record, self.unsettled, elapsed=elapsed)
             record = self._with_past(record)
-            if record.extension > seen.extension and _is_withdrawn(ruling, record):
+            if withdrawn:
                 self.kernel.ruling = _EXTENDED
                 return ledger.released(record)
             return ledger.judged(record, ruling, elapsed=elapsed, result=result, result_lost=lost)

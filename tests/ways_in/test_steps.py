@@ -9,6 +9,7 @@ from haltable import ExitCondition, IterationCap, Loop, MemoryStore, Operator, S
 from haltable.encoding import decode_loop
 from haltable.events import IterationEnded, IterationStarted, RunEnded
 from haltable.model import Outcome
+from haltable.testing import FakeClock
 
 
 class Asked:
@@ -124,3 +125,30 @@ def test_the_limits_of_a_new_policy_are_told_from_its_first_start_on():
         Loop(IterationCap(cap), ExitCondition(success=bool), key="k", store=store).step(body)
 
     assert seen == ["3", "9"]
+
+
+class Extended(MemoryStore):
+    """A store in which an operator extends the key just before a verdict is written."""
+
+    def write(self, key, value, *, expected):
+        if decode_loop(value).past.ruling is not None and expected == self.read(key).version:
+            Operator(self).extend(key.rpartition("/")[2], starts=5, by="ana", why="nearly done")
+        return super().write(key, value, expected=expected)
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_a_verdict_that_is_withdrawn_keeps_the_live_seconds(kind):
+    """What the last iteration took counts in the key that an operator extends meanwhile."""
+    store, clock = Extended(), FakeClock()
+
+    class Slow(Asked):
+        def __call__(self, result):
+            clock.advance(100)
+            return super().__call__(result)
+
+    parts = IterationCap(1), ExitCondition(success=Slow(2))
+    report = await step(kind, Loop(*parts, key="k", store=store, clock=clock), 1)
+    ((_, after),) = store.scan("haltable/loop/")
+
+    assert report.reason == "the key was extended while the run was ending"
+    assert decode_loop(after.value).elapsed == report.elapsed == 100
