@@ -16,7 +16,7 @@ from haltable._watch import INTERVAL
 from haltable.encoding import decode_apart
 from haltable.errors import LoopBusy, StoreError
 from haltable.kernel import HALT
-from haltable.ledger import MINE, Free, Held, Left, Standing, Terminal, admit
+from haltable.ledger import MINE, Free, Held, Left, Standing, Terminal, admit, may_start
 from haltable.model import Ruling, Status
 from haltable.store import Entry
 
@@ -55,7 +55,7 @@ def admitted(run: RunState, found: Entry | None = None) -> bool:
 
     Args:
         run: the run.
-        found: what is there, if it was read just now.
+        found: what a refusal showed, if one did just now.
 
     Raises:
         LoopBusy: if another run holds the key.
@@ -101,6 +101,9 @@ def look(run: RunState, *, waited: float, found: Entry | None = None) -> Termina
     # The store's clock knows nothing of waits that took no time.
     age = 0.0 if entry is None else entry.age + (waited if run.clock.virtual else 0.0)
     admission = admit(book.record, age=age, dead=dead)
+    if found is not None and not may_start(admission):
+        # What came with a refusal may be stale: nobody is turned away over it.
+        return look(run, waited=waited)
     if isinstance(admission, Held):
         busy = LoopBusy(run.label, str(admission.owner), admission.left)
         # Else a verb that is called again would claim what was read here.

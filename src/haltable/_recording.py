@@ -51,7 +51,8 @@ class Recording(RunFields):
         """Says whether the key is charged as one that nobody has started, without a look at it.
 
         The store refuses that if somebody has, and shows what is there.  So the
-        first step of a key saves a way to the store, and no later one costs more.
+        first step of a key saves a way to the store, and of the later ones only
+        those cost more that are turned away.
         """
         return self.single_step and not self.known and self.kernel.begins_silently(self.now())
 

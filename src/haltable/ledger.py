@@ -48,6 +48,7 @@ __all__ = [
     "is_settled",
     "is_written",
     "judged",
+    "may_start",
     "released",
     "settled",
     "standing",
@@ -138,6 +139,11 @@ def admit(record: LoopRecord, *, age: float, dead: bool) -> Admission:
         ),
     )
     return Left(left, running.owner, crashed=True, wait=0.0)
+
+
+def may_start(admission: Admission) -> bool:
+    """Says whether a run that found this may start at once."""
+    return isinstance(admission, (Free, Left)) and admission.wait <= 0
 
 
 @enum.unique

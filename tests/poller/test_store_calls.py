@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import attrs
 import pytest
 
-from haltable import ExitCondition, IterationCap, Loop, MemoryStore, Operator, Status
+from haltable import Backoff, ExitCondition, IterationCap, Loop, MemoryStore, Operator, Status
 from haltable.errors import LoopBusy
+from haltable.stores import Conflict, Entry
+from haltable.testing import FakeClock
 from tests.poller.sources import Attempts, policy, polled
 
 
@@ -62,13 +65,54 @@ def test_a_later_step_goes_on_from_what_the_refusal_brought():
 
 
 def test_a_step_of_an_ended_key_runs_nothing():
-    """What the refusal brought ends it, and nothing is written over it."""
+    """The refusal shows that it has ended, a look makes sure, and nothing is written over it."""
     store = Listed()
     stepped(store)
     report, calls = stepped(store, fails)
 
     assert (report.status, report.ran, report.starts) == (Status.SUCCEEDED, False, 1)
-    assert calls == ["write over 0"]
+    assert calls == ["write over 0", "read"]
+
+
+class Vague(MemoryStore):
+    """A store whose refusals do not say how old the entry is that they show."""
+
+    def write(self, key, value, *, expected):
+        reply = super().write(key, value, expected=expected)
+        if isinstance(reply, Entry) or reply.current is None:
+            return reply
+        return Conflict(attrs.evolve(reply.current, age=0.0))
+
+
+def test_a_wait_is_over_when_it_is_over_in_the_store():
+    """What a refusal shows may be stale: a step is not put off over it."""
+    clock = FakeClock()
+    store = Vague(clock=clock.now)
+    loop = policy(store=store, delay=Backoff(initial=1, maximum=1), clock=clock).with_(key="k")
+    loop.step(fails)
+    clock.advance(1)
+
+    assert loop.step(lambda: None).ok
+
+
+def test_a_reset_is_seen_behind_an_old_refusal():
+    """What a refusal shows may be stale: a key that was opened again is not refused over it."""
+
+    class Late(MemoryStore):
+        old = None
+
+        def write(self, key, value, *, expected):
+            reply = super().write(key, value, expected=expected)
+            return reply if isinstance(reply, Entry) or expected else Conflict(self.old)
+
+    store = Late()
+    loop = policy(store=store).with_(key="k")
+    loop.step(lambda: None)
+    store.old = store.read("haltable/loop/k")
+    Operator(store).reset("k", by="ana", why="once more")
+    report = loop.step(lambda: None)
+
+    assert (report.ok, report.ran, report.starts) == (True, True, 1)
 
 
 def test_a_step_beside_another_is_busy():
