@@ -11,6 +11,7 @@ import sys
 
 import pytest
 
+from haltable.cli import main
 from tests.cli.commands import HALTABLE
 from tests.cli.terminal import COLUMNS, Terminal
 
@@ -19,6 +20,8 @@ WITHOUT_RICH = (
     "-c",
     "import sys; sys.modules['rich'] = None; from haltable.cli import main; sys.exit(main())",
 )
+
+ACTS = "ls show stop reset extend effects resolve purge watch".split()
 
 
 @pytest.fixture
@@ -114,6 +117,27 @@ def test_nothing_is_wider_than_the_terminal(haltable, terminal, on):
     assert process.wait() == 90
     assert max(map(len, ours)) <= COLUMNS
     assert max(map(len, re.findall(r"\r\x1b\[K([^\r\n\x1b]+)", terminal.raw))) == COLUMNS - 1
+
+
+def test_help_fits_the_terminal(terminal, on):
+    """What ``haltable --help`` says is shown whole in 80 columns."""
+    process = on("--help")
+    terminal.read_all()
+
+    assert process.wait() == 0
+    assert "purge, watch" in terminal.raw
+    assert [line for line in terminal.screen() if len(line) > COLUMNS] == []
+
+
+@pytest.mark.parametrize("act", ["run", *ACTS])
+def test_the_help_of_an_act_fits_a_terminal(act, capsys):
+    """The help of every act is no wider than 80 columns."""
+    with pytest.raises(SystemExit):
+        main([act, "--help"])
+
+    lines = capsys.readouterr().out.splitlines()
+    assert f"haltable {act}" in lines[0]
+    assert [line for line in lines if len(line) > COLUMNS] == []
 
 
 @pytest.mark.parametrize("program", [HALTABLE, WITHOUT_RICH], ids=["rich", "plain"])

@@ -20,8 +20,11 @@ __all__ = ["carry_out", "contract_of"]
 
 _ACTS = "ls, show, stop, reset, extend, effects, resolve, purge, watch"
 _USAGE = f"""\
-usage: haltable run [options] -- COMMAND ...    run a command again and again, within bounds
-       haltable ACT [options]                   operate the loops of a store: {_ACTS}
+usage: haltable run [options] -- COMMAND ...
+         run a command again and again, within bounds
+       haltable ACT [options]
+         operate the loops of a store; an ACT is one of
+         {_ACTS}
        haltable run --help, haltable ACT --help, haltable --version
 """
 
