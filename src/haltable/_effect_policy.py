@@ -12,9 +12,10 @@ import string
 from collections.abc import Callable, Collection, Iterator
 from typing import Any, TypeAlias
 
-from haltable._policy import check_seconds, check_store
+from haltable._policy import check_store
 from haltable.errors import ConfigurationError
 from haltable.payload import check_effect_key
+from haltable.quantity import check_count, check_seconds
 from haltable.store import AnyStore, AsyncStore, Store
 
 __all__ = ["Bound", "Stores", "check_guard", "check_guard_store", "key_maker"]
@@ -92,11 +93,6 @@ def _fields(text: str) -> Iterator[str]:
             yield from _fields(spec or "")
 
 
-def _check_count(name: str, value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigurationError(f"{name}={value!r}: give a whole number of at least 1")
-
-
 def _check_function(name: str, value: object) -> None:
     if value is not None and not callable(value):
         raise ConfigurationError(f"{name}={value!r}: give a function, or None")
@@ -132,8 +128,8 @@ _CHECKS: dict[str, Callable[[str, object], object]] = {
     "grace": check_seconds,
     "retention": _unless_none(check_seconds),
     "max_hold": _unless_none(check_seconds),
-    "max_result": _check_count,
-    "max_attempts": _check_count,
-    "max_replays": _unless_none(_check_count),
+    "max_result": check_count,
+    "max_attempts": check_count,
+    "max_replays": _unless_none(check_count),
     "transactional": _check_flag,
 }

@@ -20,6 +20,7 @@ from haltable.effect_view import EffectView, effect_view, unreadable_view
 from haltable.effects import EffectState
 from haltable.errors import ConfigurationError, EffectHeld, RecordError, StoreError
 from haltable.payload import as_result, check_effect_key, effect_prefix
+from haltable.quantity import is_number, shown
 from haltable.records import RESULT_LIMIT
 from haltable.store import AnyStore, Conflict, Entry, Store
 
@@ -149,12 +150,8 @@ class EffectOperator:
             ConfigurationError: if ``older_than`` is no finite number of at least 0.
             StoreError: if the store fails.
         """
-        if (
-            isinstance(older_than, bool)
-            or not isinstance(older_than, int | float)
-            or not 0 <= older_than < math.inf
-        ):
-            raise ConfigurationError(f"older_than={older_than!r}: give seconds, 0 or more")
+        if not is_number(older_than) or older_than < 0:
+            raise ConfigurationError(f"older_than={shown(older_than)}: give seconds, 0 or more")
         purged = list(self._purged(older_than))
         return sorted(purged, key=lambda view: (view.namespace, view.key))
 

@@ -25,7 +25,6 @@ __all__ = [
     "check_clock",
     "check_exceptions",
     "check_key",
-    "check_seconds",
     "check_sinks",
     "check_store",
 ]
@@ -158,15 +157,3 @@ def check_clock(clock: object) -> Clock:
             f"clock={clock!r}: a clock has now(), wait() and virtual; see haltable.clock.Clock"
         )
     return cast("Clock", clock)
-
-
-def check_seconds(argument: str, seconds: object) -> float:
-    """Returns a duration in seconds."""
-    if (
-        isinstance(seconds, bool)
-        or not isinstance(seconds, (int, float))
-        or not math.isfinite(seconds)
-        or seconds <= 0
-    ):
-        raise ConfigurationError(f"{argument}={seconds!r}: give seconds, a finite number above 0")
-    return float(seconds)

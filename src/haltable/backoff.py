@@ -7,33 +7,26 @@ A pace is a value; it knows no clock and rolls no dice: the chance comes in.
 from __future__ import annotations
 
 import math
-from typing import TypeGuard
 
 import attrs
 
 from haltable.errors import ConfigurationError
+from haltable.quantity import check_seconds, is_number, shown
 
 __all__ = ["Backoff", "Delay", "as_delay"]
 
 
 def _check_seconds(backoff: object, attribute: attrs.Attribute[float], value: object) -> None:
     del backoff
-    if not _is_number(value) or value <= 0:
-        raise ConfigurationError(
-            f"Backoff({attribute.name}={value!r}): give seconds, a finite number above 0"
-        )
+    check_seconds(attribute.name, value, of="Backoff")
 
 
 def _check_factor(backoff: object, attribute: attrs.Attribute[float], value: object) -> None:
     del backoff
-    if not _is_number(value) or value < 1:
+    if not is_number(value) or value < 1:
         raise ConfigurationError(
-            f"Backoff({attribute.name}={value!r}): give a finite number of at least 1"
+            f"Backoff({attribute.name}={shown(value)}): give a finite number of at least 1"
         )
-
-
-def _is_number(value: object) -> TypeGuard[float]:
-    return not isinstance(value, bool) and isinstance(value, (int, float)) and math.isfinite(value)
 
 
 @attrs.frozen
@@ -106,6 +99,6 @@ def as_delay(value: object) -> Backoff | Delay | None:
         return value
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ConfigurationError(f"delay={value!r}: give seconds or a Backoff()")
-    if not math.isfinite(value) or value < 0:
-        raise ConfigurationError(f"delay={value!r}: give 0 or more seconds, finite")
+    if not is_number(value) or value < 0:
+        raise ConfigurationError(f"delay={shown(value)}: give 0 or more seconds, finite")
     return Delay(float(value)) if value > 0 else None

@@ -7,7 +7,6 @@ None knows a loop, and none remembers anything.
 
 from __future__ import annotations
 
-import math
 import os
 import shlex
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from typing import Any
 from haltable.errors import ConfigurationError
 from haltable.poller_report import PollerReport
 from haltable.probe import Condition, Due
+from haltable.quantity import check_seconds
 
 __all__ = ["command_succeeds", "file_exists", "idle", "never", "raised", "returned"]
 
@@ -189,7 +189,7 @@ def command_succeeds(
     """
     from haltable._process_group import checked  # Only who asks pays for it.
 
-    _check_seconds(timeout)
+    check_seconds("timeout", timeout, of="command_succeeds")
     return _CommandSucceeds(checked(command, "command_succeeds"), timeout)
 
 
@@ -197,12 +197,4 @@ def _check_exception(each: Any) -> None:
     if not (isinstance(each, type) and issubclass(each, Exception)):
         raise ConfigurationError(
             f"raised({each!r}): give types of exceptions that derive from Exception"
-        )
-
-
-def _check_seconds(timeout: Any) -> None:
-    number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
-    if not (number and 0 < timeout < math.inf):
-        raise ConfigurationError(
-            f"command_succeeds(timeout={timeout!r}): give seconds, a finite number above 0"
         )

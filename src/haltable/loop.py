@@ -18,7 +18,6 @@ from haltable._policy import (
     check_clock,
     check_exceptions,
     check_key,
-    check_seconds,
     check_sinks,
     check_store,
 )
@@ -28,6 +27,7 @@ from haltable.clock import Clock, SystemClock
 from haltable.errors import ConfigurationError
 from haltable.iteration import Iteration
 from haltable.plan import Plan
+from haltable.quantity import check_seconds
 from haltable.report import Report
 from haltable.run import Run
 from haltable.sink import Sink

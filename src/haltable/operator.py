@@ -21,6 +21,7 @@ from haltable.encoding import decode_loop, encode_head, encode_loop
 from haltable.errors import ConfigurationError, RecordError, StoreError
 from haltable.key_state import KeyState, key_state
 from haltable.model import Status
+from haltable.quantity import check_count
 from haltable.records import Act, LoopRecord, new_record
 from haltable.store import Conflict, Entry
 
@@ -141,8 +142,7 @@ class Operator(EffectOperator):
             ConfigurationError: if ``starts`` is no whole number of at least 1,
                 ``by`` or ``why`` is empty, or the key has succeeded.
         """
-        if isinstance(starts, bool) or not isinstance(starts, int) or starts < 1:
-            raise ConfigurationError(f"starts={starts!r}: give a whole number of at least 1")
+        check_count("starts", starts)
 
         def change(record: LoopRecord, entry: Entry) -> LoopRecord:
             if record.status is Status.SUCCEEDED:

@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from haltable._call import is_async, is_generator
-from haltable._policy import check_clock, check_seconds
+from haltable._policy import check_clock
 from haltable._polling import Plan, Polling, no_promise
 from haltable._tasks import calling, takes_skip
 from haltable.backoff import Backoff
@@ -30,6 +30,7 @@ from haltable.model import Status
 from haltable.operator import Operator
 from haltable.poller_report import PollerReport
 from haltable.probe import Condition, as_condition
+from haltable.quantity import check_count, check_seconds
 from haltable.report import Report
 
 __all__ = ["Poller"]
@@ -113,10 +114,7 @@ class Poller:
                 "nothing ends this poller: give it until=idle, say, or "
                 "seconds=...; or until=never, from haltable.conditions, if only stop() shall end it"
             )
-        if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
-            raise ConfigurationError(
-                f"concurrency={concurrency!r}: give a whole number of at least 1"
-            )
+        check_count("concurrency", concurrency)
         if ended is not None and not callable(ended):
             raise ConfigurationError(f"ended={ended!r}: give a function of a report, or None")
         self._clock = None if clock is None else check_clock(clock)

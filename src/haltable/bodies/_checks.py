@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,6 +16,7 @@ import attrs
 
 from haltable.bodies.confinement import Confinement
 from haltable.errors import ConfigurationError
+from haltable.quantity import check_count, is_number, shown
 
 __all__ = [
     "confinement",
@@ -57,18 +57,16 @@ def environment(caller: str, env: Mapping[str, str] | None) -> Mapping[str, str]
 
 def seconds(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     """Demands a finite number of at least 0."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+    if not is_number(value) or value < 0:
         raise ConfigurationError(
-            f"{_named(instance, attribute)}={value!r}): give seconds, a finite number of at least 0"
+            f"{_named(instance, attribute)}={shown(value)}): "
+            "give seconds, a finite number of at least 0"
         )
 
 
 def size(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     """Demands a whole number of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigurationError(
-            f"{_named(instance, attribute)}={value!r}): give a whole number, at least 1"
-        )
+    check_count(attribute.name, value, of=type(instance).__name__)
 
 
 def listener(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:

@@ -16,6 +16,7 @@ from haltable.errors import ConfigurationError
 from haltable.hooks import Horizon
 from haltable.iteration import Iteration
 from haltable.model import Trip
+from haltable.quantity import check_seconds
 
 __all__ = ["Deadline"]
 
@@ -27,17 +28,8 @@ def _check_seconds(
     deadline: object, attribute: attrs.Attribute[float | None], value: object
 ) -> None:
     del deadline
-    if value is None:
-        return
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, (int, float))
-        or not math.isfinite(value)
-        or value <= 0
-    ):
-        raise ConfigurationError(
-            f"Deadline({attribute.name}={value!r}): give seconds, a finite number above 0"
-        )
+    if value is not None:
+        check_seconds(attribute.name, value, of="Deadline")
 
 
 @attrs.define(eq=False, on_setattr=attrs.setters.frozen)

@@ -12,10 +12,10 @@ from typing import Any
 import attrs
 
 from haltable.breaker import Breaker
-from haltable.errors import ConfigurationError
 from haltable.hooks import Horizon
 from haltable.iteration import Iteration
 from haltable.model import Trip
+from haltable.quantity import check_count
 
 __all__ = ["IterationCap"]
 
@@ -24,11 +24,8 @@ def _check_count(cap: object, attribute: attrs.Attribute[Any], value: object) ->
     del cap
     if value is None and attribute.default is not attrs.NOTHING:
         return
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        off = "" if attribute.default is attrs.NOTHING else ", or None to switch this limit off"
-        raise ConfigurationError(
-            f"IterationCap({attribute.name}={value!r}): give a whole number of at least 1{off}"
-        )
+    off = "" if attribute.default is attrs.NOTHING else ", or None to switch this limit off"
+    check_count(attribute.name, value, of="IterationCap", otherwise=off)
 
 
 @attrs.define(eq=False, on_setattr=attrs.setters.frozen)

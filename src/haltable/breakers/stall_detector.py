@@ -23,7 +23,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeGuard
+from typing import Any
 
 import attrs
 
@@ -34,6 +34,7 @@ from haltable.iteration import Iteration
 from haltable.memory import remembered
 from haltable.model import Trip, Verdict
 from haltable.probe import Answer, Due, Evidence, Question
+from haltable.quantity import check_seconds, is_seconds, shown
 
 __all__ = ["StallDetector"]
 
@@ -48,22 +49,19 @@ _WHENEVER = Due.ALWAYS | Due.DURING
 def _part_of_the_window(stall: StallDetector) -> float:
     seconds: object = stall.after_seconds
     # Checked after this, so that a wrong one is named as what it is.
-    return seconds / SAMPLES if _is_seconds(seconds) else math.nan
+    return seconds / SAMPLES if is_seconds(seconds) else math.nan
 
 
 def _check_after(stall: StallDetector, attribute: attrs.Attribute[float], value: object) -> None:
     del stall, attribute
-    if not _is_seconds(value):
-        raise ConfigurationError(
-            f"StallDetector(after={value!r}): give seconds, a finite number above 0"
-        )
+    check_seconds("after", value, of="StallDetector")
 
 
 def _check_every(stall: StallDetector, attribute: attrs.Attribute[float], value: object) -> None:
     del attribute
-    if not _is_seconds(value) or value > stall.after_seconds:
+    if not is_seconds(value) or value > stall.after_seconds:
         raise ConfigurationError(
-            f"StallDetector(every={value!r}): give seconds above 0, "
+            f"StallDetector(every={shown(value)}): give seconds above 0, "
             f"at most after={stall.after_seconds!r}"
         )
 
@@ -301,12 +299,3 @@ class _Look:
 
 def _replaced(times: tuple[float, ...], index: int, time: float) -> tuple[float, ...]:
     return (*times[:index], time, *times[index + 1 :])
-
-
-def _is_seconds(value: object) -> TypeGuard[float]:
-    return (
-        not isinstance(value, bool)
-        and isinstance(value, (int, float))
-        and math.isfinite(value)
-        and value > 0
-    )

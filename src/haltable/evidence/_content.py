@@ -16,9 +16,7 @@ from typing import Self, TypeAlias
 
 import attrs
 
-from haltable.errors import ConfigurationError
-
-__all__ = ["Content", "check_size", "marks_of"]
+__all__ = ["Content", "marks_of"]
 
 Marks: TypeAlias = tuple[int, ...]
 
@@ -78,12 +76,6 @@ class Content:
             # because mtime is anybody's to set.
             settled = now - found.st_ctime_ns > _STEP
             return cls(_digest(file, found.st_size, limit), marks_of(found), settled)
-
-
-def check_size(value: object, caller: str) -> None:
-    """Raises `ConfigurationError` unless the value is a number of bytes of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigurationError(f"{caller}(max_bytes={value!r}): give a number of at least 1")
 
 
 def _digest(file: io.FileIO, size: int, limit: int) -> bytes:

@@ -12,12 +12,12 @@ import select
 import time
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from haltable._process_group import ProcessGroup
-from haltable.errors import ConfigurationError, HaltableError
+from haltable.errors import HaltableError
 
-__all__ = ["check_timeout", "listen"]
+__all__ = ["listen"]
 
 _CHUNK = 1 << 16
 #: No pipe holds more bytes, unless the machine's owner has allowed it.
@@ -26,15 +26,6 @@ _LARGEST = 1 << 20
 _KEPT, _TOLD = 4096, 300
 #: Seconds between two looks whether a silent program is still there.
 _TICK = 0.1
-
-
-def check_timeout(value: Any, caller: str) -> None:
-    """Raises `ConfigurationError` unless the value is a number of seconds above 0."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not (number and 0 < value < math.inf):
-        raise ConfigurationError(
-            f"{caller}(timeout={value!r}): give seconds, a finite number above 0"
-        )
 
 
 def listen(

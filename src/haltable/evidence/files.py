@@ -17,9 +17,10 @@ from pathlib import Path
 import attrs
 
 from haltable.errors import ConfigurationError
-from haltable.evidence._content import Content, check_size, marks_of
+from haltable.evidence._content import Content, marks_of
 from haltable.evidence._level import Level, Tail
 from haltable.probe import Evidence
+from haltable.quantity import check_count
 
 __all__ = ["Files"]
 
@@ -81,7 +82,7 @@ class Files(Evidence):
     ) -> None:
         if not globs:
             raise ConfigurationError('Files(): give at least one glob, such as "out/**/*.md"')
-        check_size(max_bytes, "Files")
+        check_count("max_bytes", max_bytes, of="Files")
         self._max_bytes = max_bytes
         self._root = "./" if root is None else _slashed(root)
         tails: dict[str, list[Tail]] = {}

@@ -15,11 +15,11 @@ from pathlib import Path
 import attrs
 
 from haltable.errors import ConfigurationError, HaltableError
-from haltable.evidence._content import Content, check_size, marks_of
+from haltable.evidence._content import Content, marks_of
 from haltable.evidence._git import Git
 from haltable.evidence._git_change import Change
-from haltable.evidence._program import check_timeout
 from haltable.probe import Evidence
+from haltable.quantity import check_count, check_seconds
 
 __all__ = ["GitTree"]
 
@@ -83,8 +83,8 @@ class GitTree(Evidence):
         max_bytes: int = 16 * 1024 * 1024,
     ) -> None:
         self._path = _checked(path)
-        check_timeout(timeout, "GitTree")
-        check_size(max_bytes, "GitTree")
+        check_seconds("timeout", timeout, of="GitTree")
+        check_count("max_bytes", max_bytes, of="GitTree")
         self._timeout = timeout
         self._max_bytes = max_bytes
         # Runs and threads share this object.  A look is never changed once it

@@ -13,8 +13,9 @@ from collections.abc import Sequence
 
 from haltable._process_group import checked
 from haltable.errors import ConfigurationError
-from haltable.evidence._program import check_timeout, listen
+from haltable.evidence._program import listen
 from haltable.probe import Evidence
+from haltable.quantity import check_seconds
 
 __all__ = ["Output"]
 
@@ -59,7 +60,7 @@ class Output(Evidence):
         name: str | None = None,
     ) -> None:
         self._argv = checked(argv, "Output")
-        check_timeout(timeout, "Output")
+        check_seconds("timeout", timeout, of="Output")
         if name is not None and not (isinstance(name, str) and name):
             raise ConfigurationError(f"Output(name={name!r}): give a non-empty string, or None")
         self._timeout = timeout

@@ -6,13 +6,13 @@ It belongs to no run: it has numbers and no verbs.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 from haltable.errors import ConfigurationError
 from haltable.facts import Facts
 from haltable.iteration import Iteration
 from haltable.model import Outcome
+from haltable.quantity import is_number, shown
 
 __all__ = ["iteration"]
 
@@ -81,8 +81,10 @@ def iteration(
             f"iteration(failures={failures!r}, failures_in_row={failures_in_row!r}, "
             f"starts={starts!r}): failures are some of the starts, those in a row some of them"
         )
-    if not math.isfinite(elapsed) or elapsed < 0:
-        raise ConfigurationError(f"iteration(elapsed={elapsed!r}): give 0 or more seconds, finite")
+    if not is_number(elapsed) or elapsed < 0:
+        raise ConfigurationError(
+            f"iteration(elapsed={shown(elapsed)}): give 0 or more seconds, finite"
+        )
     facts = Facts(
         base=starts - number,
         limit=limit,

@@ -6,11 +6,11 @@ It fulfils the contract in ``haltable.clock`` and knows no loop.
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable
 
 from haltable.errors import ConfigurationError
+from haltable.quantity import is_number, shown
 
 __all__ = ["FakeClock"]
 
@@ -44,8 +44,10 @@ class FakeClock:
     virtual = True
 
     def __init__(self, start: float = 0.0) -> None:
-        if isinstance(start, bool) or not math.isfinite(start):
-            raise ConfigurationError(f"FakeClock(start={start!r}): give seconds, a finite number")
+        if not is_number(start):
+            raise ConfigurationError(
+                f"FakeClock(start={shown(start)}): give seconds, a finite number"
+            )
         self._now = float(start)
         self._waits: list[float] = []
         self._listeners: list[Callable[[], None]] = []
@@ -74,8 +76,8 @@ class FakeClock:
             ConfigurationError: if it is no finite number of at least 0, for a
                 clock never goes backwards.
         """
-        if isinstance(seconds, bool) or not math.isfinite(seconds) or seconds < 0:
-            raise ConfigurationError(f"advance({seconds!r}): give 0 or more seconds, finite")
+        if not is_number(seconds) or seconds < 0:
+            raise ConfigurationError(f"advance({shown(seconds)}): give 0 or more seconds, finite")
         with self._lock:
             self._now += seconds
             listeners = tuple(self._listeners) if watched else ()
