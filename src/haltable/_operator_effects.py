@@ -56,7 +56,7 @@ class EffectOperator:
             namespace: only those of this namespace; None for all of them.
 
         Raises:
-            ConfigurationError: if there is no such state.
+            ConfigurationError: if there is no such state, or the namespace is no text.
             StoreError: if the store fails.
 
         Example:
@@ -68,6 +68,8 @@ class EffectOperator:
             [('charge:7', '"receipt 7"')]
         """
         wanted = None if state is None else _state(state)
+        if namespace is not None:
+            _check_namespace("effects", namespace)
         prefix = _PREFIX if namespace is None else effect_prefix(NAMESPACE, namespace)
         views = (_readable(where, entry) for where, entry in self._store.scan(prefix))
         found = [view for view in views if wanted is None or view.state is wanted]
@@ -180,8 +182,7 @@ def _checked(
 ) -> tuple[str, str | None]:
     """Returns where an effect lies, and the result that it is given as JSON text."""
     check_effect_key(key, "resolve")
-    if not isinstance(namespace, str):
-        raise ConfigurationError(f"resolve(namespace={namespace!r}): give the guard's, a text")
+    _check_namespace("resolve", namespace)
     if outcome not in _OUTCOMES:
         raise ConfigurationError(f"resolve(outcome={outcome!r}): give 'done', 'failed' or 'free'")
     if result is not None and outcome != "done":
@@ -193,7 +194,12 @@ def _checked(
     text, lost = as_result(result, RESULT_LIMIT) if outcome == "done" else (None, None)
     if lost is not None:
         raise ConfigurationError(f"resolve(result={result!r}): {lost}")
-    return effect_prefix(NAMESPACE, namespace) + str(key), text
+    return effect_prefix(NAMESPACE, str(namespace)) + str(key), text
+
+
+def _check_namespace(act: str, namespace: object) -> None:
+    if not isinstance(namespace, str):
+        raise ConfigurationError(f"{act}(namespace={shown(namespace)}): give the guard's, a text")
 
 
 def _unresolved(key: str, entry: Entry) -> tuple[EffectRecord, EffectRecord]:

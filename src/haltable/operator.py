@@ -21,7 +21,7 @@ from haltable.encoding import decode_loop, encode_head, encode_loop
 from haltable.errors import ConfigurationError, RecordError, StoreError
 from haltable.key_state import KeyState, key_state
 from haltable.model import Status
-from haltable.quantity import check_count
+from haltable.quantity import check_count, shown
 from haltable.records import Act, LoopRecord, new_record
 from haltable.store import Conflict, Entry
 
@@ -72,9 +72,10 @@ class Operator(EffectOperator):
 
         Raises:
             KeyError: if it never started.
+            ConfigurationError: if it is no key.
             StoreError: if the store fails, or the record cannot be read.
         """
-        entry = self._store.read(_PREFIX + key)
+        entry = self._store.read(_where(key, "show"))
         if entry is None:
             raise KeyError(f"no loop with the key {key!r} ever started")
         state = key_state(_named(key, entry), age=entry.age)
@@ -95,7 +96,7 @@ class Operator(EffectOperator):
 
         Raises:
             KeyError: if it never started.
-            ConfigurationError: if ``by`` or ``why`` is empty, or it has ended.
+            ConfigurationError: if it is no key, ``by`` or ``why`` is empty, or it has ended.
         """
 
         def change(record: LoopRecord, entry: Entry) -> LoopRecord:
@@ -106,7 +107,7 @@ class Operator(EffectOperator):
             act = _act("stop", record, by, why)
             return interventions.stop_requested(record, act, age=entry.age, dead=dead)
 
-        return self._apply(key, by, why, change)
+        return self._apply("stop", key, by, why, change)
 
     def reset(self, key: str, *, by: str, why: str) -> KeyState:
         """Begins a new epoch: counts, memory and time at zero; the history stays.
@@ -120,13 +121,13 @@ class Operator(EffectOperator):
 
         Raises:
             KeyError: if it never started.
-            ConfigurationError: if ``by`` or ``why`` is empty.
+            ConfigurationError: if it is no key, or ``by`` or ``why`` is empty.
         """
 
         def change(record: LoopRecord, entry: Entry) -> LoopRecord:
             return interventions.reset(record, _act("reset", record, by, why), age=entry.age)
 
-        return self._apply(key, by, why, change)
+        return self._apply("reset", key, by, why, change)
 
     def extend(self, key: str, *, starts: int, by: str, why: str) -> KeyState:
         """Reopens the same epoch with more starts, and clears the row of failures.
@@ -139,8 +140,8 @@ class Operator(EffectOperator):
 
         Raises:
             KeyError: if it never started.
-            ConfigurationError: if ``starts`` is no whole number of at least 1,
-                ``by`` or ``why`` is empty, or the key has succeeded.
+            ConfigurationError: if it is no key, ``starts`` is no whole number of at
+                least 1, ``by`` or ``why`` is empty, or the key has succeeded.
         """
         check_count("starts", starts)
 
@@ -150,27 +151,40 @@ class Operator(EffectOperator):
             act = _act("extend", record, by, why, note=f"{starts} more starts")
             return interventions.extended(record, act, starts=starts, age=entry.age)
 
-        return self._apply(key, by, why, change)
+        return self._apply("extend", key, by, why, change)
 
     def _apply(
-        self, key: str, by: str, why: str, change: Callable[[LoopRecord, Entry], LoopRecord]
+        self,
+        act: str,
+        key: str,
+        by: str,
+        why: str,
+        change: Callable[[LoopRecord, Entry], LoopRecord],
     ) -> KeyState:
+        where = _where(key, act)
         check_words(by=by, why=why)
         for _ in range(ATTEMPTS):
-            entry = self._store.read(_PREFIX + key)
+            entry = self._store.read(where)
             if entry is None:
                 raise KeyError(f"no loop with the key {key!r} ever started")
             record = change(_named(key, entry), entry)
             owner = None if record.running is None else record.running.owner
             head = encode_head(record.past, owner, record.writer)
             draft = encode_loop(record, head, record.serial)
-            reply = self._store.write(_PREFIX + key, draft, expected=entry.version)
+            reply = self._store.write(where, draft, expected=entry.version)
             if not isinstance(reply, Conflict):
                 return key_state(record, age=reply.age)
         raise StoreError(
             f"{key!r} was written by others {ATTEMPTS} times in a row; try again",
             outcome="refused",
         )
+
+
+def _where(key: object, act: str) -> str:
+    """Returns where a key's record is."""
+    if not isinstance(key, str) or not key:
+        raise ConfigurationError(f"{act}(key={shown(key)}): give a non-empty string")
+    return _PREFIX + key
 
 
 def _readable(store_key: str, entry: Entry) -> KeyState:

@@ -230,10 +230,12 @@ class Poller:
             prefix: only keys that begin so; the store may have others.
 
         Raises:
-            ConfigurationError: if the store is async, or ``loop`` is a function:
-                ask an `Operator` of the store.
+            ConfigurationError: if the prefix is no text, the store is async, or
+                ``loop`` is a function: ask an `Operator` of the store.
             StoreError: if the store fails.
         """
+        if not isinstance(prefix, str):
+            raise ConfigurationError(f"dead_letters(prefix={prefix!r}): give a text")
         if self._store is None:
             raise ConfigurationError(
                 "dead_letters(): loop= is a function, so ask Operator(store).list(...) instead"

@@ -74,6 +74,25 @@ def test_a_key_that_never_started_is_none(ops, name):
     assert [state.key for state in ops.list()] == [KEY]
 
 
+@pytest.mark.parametrize("key", [3, None, b"job", ""])
+@pytest.mark.parametrize("name", ["show", *ACTS])
+def test_what_is_no_key_is_refused(store, ops, name, key):
+    """A key is a text that says something; another's is told by the act's name and the value."""
+    before = store.read(RECORD)
+    do = ops.show if name == "show" else lambda key: act(ops, name, key)
+    with pytest.raises(ConfigurationError) as refused:
+        do(key)
+
+    assert str(refused.value) == f"{name}(key={key!r}): give a non-empty string"
+    assert store.read(RECORD).version == before.version
+
+
+def test_effects_are_listed_by_a_namespace_of_text(ops):
+    """A namespace that is none is told in words."""
+    with pytest.raises(ConfigurationError, match=r"^effects\(namespace=3\): give the guard's"):
+        ops.effects(namespace=3)
+
+
 @pytest.mark.parametrize("argument", ["by", "why"])
 @pytest.mark.parametrize("value", ["", "  ", None, 7])
 @pytest.mark.parametrize("name", ACTS)

@@ -595,3 +595,11 @@ def test_dead_letters_of_a_function_are_the_operators():
 
     with pytest.raises(ConfigurationError, match="Operator"):
         poller.dead_letters()
+
+
+def test_a_prefix_of_dead_letters_is_a_text():
+    """What no key can begin with is told in words."""
+    poller = polled(nothing, Attempts())
+
+    with pytest.raises(ConfigurationError, match=r"^dead_letters\(prefix=3\): give a text"):
+        poller.dead_letters(prefix=3)
