@@ -17,7 +17,7 @@ from haltable.breaker import Breaker
 from haltable.counting import Counting
 from haltable.errors import in_words
 from haltable.iteration import Iteration, Verbs
-from haltable.model import PRECEDENCE, Done, GiveUp, Ruling, Status, Trip, Verdict, Warn
+from haltable.model import PRECEDENCE, Done, GiveUp, Ruling, Status, Trip, Verdict, Warn, told
 from haltable.plan import Asked
 from haltable.probe import Answer
 
@@ -161,6 +161,7 @@ class Hearing(Counting):
             self._words += ((breaker.name, _as_verdict(verdict)),)
 
     def _warn(self, who: str, reason: str) -> None:
+        reason = told(reason)
         warning = f"{who}: {reason}"
         if warning not in self.warnings:
             self.warnings = (*self.warnings[1 - WARNINGS_KEPT :], warning)

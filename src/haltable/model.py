@@ -109,6 +109,14 @@ def strongest(verdicts: Iterable[Verdict]) -> Verdict | None:
     return min(verdicts, key=lambda verdict: PRECEDENCE.index(type(verdict)), default=None)
 
 
+def told(reason: str) -> str:
+    """Returns a reason as it is told: one without words is told as that.
+
+    Refused, it would make a warning the end of a loop, as any fault of a breaker is.
+    """
+    return reason if reason.strip() else "no reason was given"
+
+
 @attrs.frozen
 class Ruling:
     """The verdict that ended a loop: the status, who said it, and why.
@@ -123,4 +131,4 @@ class Ruling:
 
     status: Status
     breaker: str
-    reason: str
+    reason: str = attrs.field(converter=told)

@@ -8,7 +8,19 @@ import itertools
 import attrs
 import pytest
 
+from haltable import Breaker, IterationCap
 from haltable.model import Done, GiveUp, Outcome, Ruling, Status, Trip, Warn, strongest
+from haltable.testing import play
+
+
+@attrs.define
+class Wordless(Breaker):
+    """Speaks as somebody does who hands on an exception without a text."""
+
+    word: type
+
+    def after(self, iteration):
+        return self.word(str(TimeoutError()))
 
 
 @pytest.mark.parametrize(
@@ -45,6 +57,31 @@ def test_verdicts_are_values(word):
     assert word == type(word)("a") != type(word)("b")
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         word.reason = "b"
+
+
+@pytest.mark.parametrize("reason", ["", "  ", "\n"])
+def test_a_ruling_without_words_says_so(reason):
+    """A receipt never ends in a colon: of a reason without words it is told that there was none."""
+    assert Ruling(Status.TRIPPED, "Cap", reason).reason == "no reason was given"
+    assert Ruling(Status.TRIPPED, "Cap", " x ").reason == " x "
+
+
+@pytest.mark.parametrize(
+    ("word", "status"), [(Done, "succeeded"), (GiveUp, "gave_up"), (Trip, "tripped")]
+)
+def test_a_verdict_without_words_counts(word, status):
+    """What a breaker decides holds, whether it says why or not; the receipt tells the lack."""
+    report = play(Wordless(word), [1])
+
+    assert (report.status, report.reason) == (status, "no reason was given")
+
+
+def test_an_empty_reason_ends_no_loop():
+    """A warning stays one whatever it says; words are asked for, and their lack is told."""
+    report = play([Wordless(Warn), IterationCap(2)], [1, 2])
+
+    assert report.reason == "all 2 starts are used"
+    assert report.warnings == ("Wordless: no reason was given",)
 
 
 def test_verdicts_of_other_kinds_differ():
