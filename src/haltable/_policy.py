@@ -16,6 +16,7 @@ from haltable.backoff import Backoff
 from haltable.breaker import Breaker
 from haltable.clock import Clock
 from haltable.errors import ConfigurationError, UnboundedLoopError
+from haltable.model import NO_BREAKERS
 from haltable.sink import Sink
 from haltable.store import AnyStore, AsyncStore, Durability, Store
 
@@ -65,6 +66,10 @@ def check_breakers(breakers: tuple[object, ...]) -> None:
         known.append(breaker)
     names = [breaker.name for breaker in known]
     for name in names:
+        if name in NO_BREAKERS:
+            raise ConfigurationError(
+                f"name={name!r}: receipts use this word where no breaker has spoken; give another"
+            )
         if names.count(name) > 1:
             raise ConfigurationError(f"two breakers are named {name!r}: give one a name=")
     if not any(breaker.bounds for breaker in known):

@@ -109,6 +109,10 @@ def strongest(verdicts: Iterable[Verdict]) -> Verdict | None:
     return min(verdicts, key=lambda verdict: PRECEDENCE.index(type(verdict)), default=None)
 
 
+#: Who may end a loop, or warn, beside its breakers, so that none may be called so.
+NO_BREAKERS = frozenset({"body", "fatal", "items", "operator", "outer", "run", "store"})
+
+
 def told(reason: str) -> str:
     """Returns a reason as it is told: one without words is told as that.
 
@@ -125,7 +129,7 @@ class Ruling:
         status: a terminal status, or `Status.OPEN` when the run ended and the
             key did not (a store fault, a lost lease, an interruption).
         breaker: the name of the breaker that spoke, or of the part of the
-            house that did (``operator``, ``store``, ``run``).
+            house that did: one of `NO_BREAKERS`.
         reason: why, in words.
     """
 

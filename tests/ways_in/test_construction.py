@@ -25,6 +25,7 @@ from haltable import (
 )
 from haltable.conditions import never
 from haltable.evidence import Probe
+from haltable.model import NO_BREAKERS
 from haltable.testing import FakeClock
 
 CAP = IterationCap(3)
@@ -169,6 +170,10 @@ def test_a_loop_that_something_bounds_is_made(breakers):
         ((lambda: None, CAP), "is no breaker"),
         ((CAP, IterationCap(5)), "two breakers are named 'IterationCap': give one a name="),
         ((CAP, Quiet(name="IterationCap")), "two breakers are named 'IterationCap'"),
+        *(
+            ((CAP, Quiet(name=word)), f"name='{word}': receipts use this word")
+            for word in sorted(NO_BREAKERS)
+        ),
         ((CAP | IterationCap(5),), "share a name: give one a name="),
         ((stall(after=60), Deadline(total=60)), "StallDetector could never speak: it needs 60 s"),
         ((stall(after=61), CAP, Deadline(total=60)), "StallDetector could never speak"),
