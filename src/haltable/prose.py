@@ -10,14 +10,26 @@ __all__ = ["filled", "in_seconds", "joined", "prose", "resolving_call", "visible
 
 #: The columns of the terminal that somebody has at three in the morning.
 _WIDTH = 80
+#: The lines after a label's begin at most so far in.
+_DEEPEST = 8
 #: Of a text that somebody else wrote, so many characters are shown.
 _LONGEST = 400
 
 
 def prose(label: str, text: str) -> list[str]:
-    """Returns a text after its label, in lines that are broken between words."""
+    """Returns a text after its label, in lines that are broken between words.
+
+    A word that is longer than a line is broken too; calls that are to be copied go
+    into `filled`.
+    """
     text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
-    return filled(label, text.split(), " ")
+    room = _WIDTH - len(_indent(label))
+    pieces = [
+        word[at : at + room]
+        for word in map(visible, text.split())
+        for at in range(0, len(word), room)
+    ]
+    return filled(label, pieces, " ")
 
 
 def filled(label: str, pieces: list[str], joint: str) -> list[str]:
@@ -26,7 +38,7 @@ def filled(label: str, pieces: list[str], joint: str) -> list[str]:
     A piece is never broken, so that a call can be copied.
     """
     lines: list[str] = []
-    indent = " " * min(len(label), 8)
+    indent = _indent(label)
     line = label
     for piece in pieces:
         begun = line not in {label, indent}
@@ -36,6 +48,10 @@ def filled(label: str, pieces: list[str], joint: str) -> list[str]:
             line, more = indent, piece
         line += more
     return [*lines, line.rstrip()]
+
+
+def _indent(label: str) -> str:
+    return " " * min(len(label), _DEEPEST)
 
 
 def visible(text: str) -> str:

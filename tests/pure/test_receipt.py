@@ -142,6 +142,20 @@ def test_a_fatal_error_is_told_once():
     assert "  last error OSError: account closed for good, iteration 12" in another
 
 
+@pytest.mark.parametrize(
+    "word", ["x" * 400, "\x1b" * 90, "word " + "y" * 399], ids=["x", "escape", "later"]
+)
+@pytest.mark.parametrize("place", ["reason", "last_error", "evidence", "warnings", "result_lost"])
+def test_a_word_without_an_end_is_broken(place, word):
+    """However long a word of somebody else's is, the lines fit, and nothing of it is lost."""
+    text = (word,) if place == "warnings" else word
+    lines = shown(**{place: text})
+    longest = word.split()[-1].replace("\x1b", r"\x1b")[:380]
+
+    assert max(map(len, lines)) == 80
+    assert longest in "".join(line.strip() for line in lines)
+
+
 def test_a_call_is_never_broken():
     """A call with a long key runs over rather than being cut in two."""
     key = "customer/" + "9" * 70
