@@ -664,6 +664,27 @@ def test_without_a_look_there_is_no_verdict(world):
     assert detector.after(iteration(elapsed=600, result=1)) == Trip("nothing new in a for 600 s")
 
 
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.04, "0.04"), (0.25, "0.25"), (0.996, "1"), (1.2, "1"), (1842.3, "1842")],
+)
+@pytest.mark.parametrize(
+    ("state", "reason"),
+    [(b"x", "nothing new in a for"), (None, "blind: could not see a for")],
+    ids=["stale", "blind"],
+)
+def test_a_short_window_is_not_told_as_none(world, seconds, said, state, reason):
+    """Whole seconds are enough, but nobody reads that a loop was ended after 0 of them."""
+    detector = StallDetector(after=seconds, evidence=world.probe()).fresh()
+    (question,) = detector.asks()
+    detector.heard(question, Answer(b"x"), iteration(elapsed=0))
+    detector.heard(question, Answer(state), iteration(elapsed=seconds, result=1))
+    told = detector.after(iteration(elapsed=seconds, result=1))
+
+    assert told is not None
+    assert told.reason.startswith(f"{reason} {said} s")
+
+
 def test_what_it_promises(world):
     """It bounds nothing by itself, and says its window in words."""
     detector = StallDetector(after=600, evidence=world.probe())

@@ -264,12 +264,17 @@ class StallDetector(Breaker):
         sighted = self.evidence.newest(self.sighted)
         if now - sighted >= self.after_seconds:
             why = "" if self._last_fault is None else f" ({self._last_fault})"
-            return Trip(f"blind: could not see {self.evidence} for {now - sighted:.0f} s{why}")
+            return Trip(f"blind: could not see {self.evidence} for {_whole(now - sighted)} s{why}")
         silent = now - self.evidence.newest(self.new)
         hidden = any(0 < now - at < self.after_seconds for at in self.sighted)
         if hidden or silent < self.after_seconds:
             return None
-        return Trip(f"nothing new in {self.evidence} for {silent:.0f} s")
+        return Trip(f"nothing new in {self.evidence} for {_whole(silent)} s")
+
+
+def _whole(seconds: float) -> str:
+    """Returns whole seconds; of less than one, as much as says that there was a wait."""
+    return f"{seconds:.0f}" if seconds >= 1 else f"{seconds:.2g}"
 
 
 def _state_of(answer: Answer) -> tuple[str | None, str]:
