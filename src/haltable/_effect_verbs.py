@@ -20,7 +20,7 @@ from haltable._state import RunState
 from haltable.clock import Clock, SystemClock
 from haltable.effect_ledger import Request
 from haltable.effects import EffectState
-from haltable.errors import ConfigurationError
+from haltable.errors import ConfigurationError, shorten
 from haltable.iteration import Given, Iteration
 from haltable.payload import ABSENT, check_effect_key, fingerprint
 from haltable.store import files_of
@@ -150,6 +150,10 @@ def perform(call: EffectCall) -> Any:
     """Carries a call out and notes whether it ran."""
     try:
         return _effects_sync.carry_out(call)
+    except BaseException as error:
+        if call.run is None:  # In a loop there are more, and the iteration does it.
+            shorten(error)
+        raise
     finally:
         _note(call)
 
@@ -160,6 +164,10 @@ async def aperform(call: EffectCall) -> Any:
 
     try:
         return await _effects_async.carry_out(call)
+    except BaseException as error:
+        if call.run is None:
+            shorten(error)
+        raise
     finally:
         _note(call)
 

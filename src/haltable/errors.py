@@ -29,6 +29,11 @@ __all__ = [
     "UnboundedLoopError",
 ]
 
+#: What the names of our modules begin with.
+_HOUSE = "haltable."
+#: What calls an effect, in the ports of either driver.
+_DOOR = "invoke"
+
 
 class HaltableError(Exception):
     """The base of every error that haltable raises."""
@@ -259,6 +264,19 @@ def split_interrupt(error: BaseException | None, run: object) -> tuple[bool, Bas
         own, rest = group.split(lambda each: isinstance(each, LoopInterrupt) and each.run is run)
         return own is not None, rest
     return False, error
+
+
+def shorten(error: BaseException) -> None:
+    """Takes our frames before an effect out of the traceback of what came out of it.
+
+    That shows who called the effect, and not by which way.  What is raised on the
+    way, by us or by a store, stays as it is.
+    """
+    ours, found = None, error.__traceback__
+    while found is not None and str(found.tb_frame.f_globals.get("__name__")).startswith(_HOUSE):
+        ours, found = found, found.tb_next
+    if found is not None and ours is not None and ours.tb_frame.f_code.co_name == _DOOR:
+        error.__traceback__ = found
 
 
 def in_words(error: BaseException) -> str:

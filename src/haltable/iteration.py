@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, ParamSpec, Protocol, Self, TypeAlias, TypeVar, overload
 
-from haltable.errors import ConfigurationError
+from haltable.errors import ConfigurationError, shorten
 from haltable.facts import Facts
 from haltable.model import Done, GiveUp, Outcome
 from haltable.payload import ABSENT
@@ -241,7 +241,11 @@ class Iteration:
             LoopInterrupt: if the run has ended already.
             ConfigurationError: if the loop has no guard, or there is no store.
         """
-        return self._port().once(self, key, fn, (args, kwargs, payload))
+        try:
+            return self._port().once(self, key, fn, (args, kwargs, payload))
+        except BaseException as error:
+            shorten(error)
+            raise
 
     @overload
     async def aonce(
@@ -255,7 +259,11 @@ class Iteration:
         self, key: str, fn: Callable[..., Any], *args: Any, payload: object = ABSENT, **kwargs: Any
     ) -> Any:
         """Carries out an async effect at most once; the twin of `once`."""
-        return await self._port().aonce(self, key, fn, (args, kwargs, payload))
+        try:
+            return await self._port().aonce(self, key, fn, (args, kwargs, payload))
+        except BaseException as error:
+            shorten(error)
+            raise
 
     def check(self) -> None:
         """Asks whether the loop may go on; a long body calls it at its own pace.
