@@ -26,7 +26,7 @@ KINDS = ("factory", "pool", "async factory", "async pool")
 def opened(kind: str, url: str, **options: Any) -> Iterator[Any]:
     """Opens a store over a kind of source."""
     connecting = {"autocommit": True}
-    sizes = {"min_size": 1, "max_size": 2, "timeout": 2.0, "reconnect_timeout": 1.0}
+    sizes = {"min_size": 1, "max_size": 2, "timeout": 1.0, "reconnect_timeout": 1.0}
     if kind == "factory":
         with PostgresStore(lambda: psycopg.connect(url, **connecting), **options) as store:
             yield store
