@@ -16,6 +16,7 @@ import psycopg
 import redis
 import redis.asyncio
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.sql import SQL, Identifier
 
 from haltable.stores import (
     AsyncPostgresStore,
@@ -41,11 +42,13 @@ class RedisPlace:
         url: how redis-py gets there.
         port: where a proxy before it listens; None goes to the server itself.
         patience: seconds that a client waits for an answer.
+        space: what sets the records of one test apart.
     """
 
     url: str
     port: int | None = None
     patience: float = 30.0
+    space: str = "haltable"
 
     def proxy(self) -> Proxy:
         """Returns a proxy before the server."""
@@ -61,15 +64,22 @@ class RedisPlace:
 
     def open(self) -> RedisStore:
         """Opens a store."""
-        return RedisStore(redis.Redis(**self._words()), durability=Durability.NOTHING)
+        client = redis.Redis(**self._words())
+        return RedisStore(client, prefix=f"{self.space}:", durability=Durability.NOTHING)
 
     def aopen(self) -> AsyncRedisStore:
         """Opens a store for tasks."""
         client = redis.asyncio.Redis(**self._words())
-        return AsyncRedisStore(client, durability=Durability.NOTHING)
+        return AsyncRedisStore(client, prefix=f"{self.space}:", durability=Durability.NOTHING)
 
     def prepare(self) -> None:
         """Does nothing: there is nothing to make."""
+
+    def clear(self) -> None:
+        """Removes what was written here."""
+        with redis.Redis(**_parsed(self.url)) as client:
+            for name in client.scan_iter(f"{self.space}:*", count=1000):
+                client.delete(name)
 
     def _words(self) -> dict[str, Any]:
         words = {**_parsed(self.url), "socket_timeout": self.patience}
@@ -101,10 +111,12 @@ class PostgresPlace:
     Args:
         url: how psycopg gets there.
         direct: how it gets there without a proxy.
+        space: what sets the records of one test apart: their table.
     """
 
     url: str
     direct: str = attrs.field(default=attrs.Factory(lambda self: self.url, takes_self=True))
+    space: str = "haltable"
 
     def proxy(self) -> Proxy:
         """Returns a proxy before the server."""
@@ -121,16 +133,25 @@ class PostgresPlace:
         with self.open() as store:
             store.create_schema()
 
+    def clear(self) -> None:
+        """Removes what was made and written here."""
+        with psycopg.connect(self.direct, autocommit=True) as connection:
+            connection.execute(SQL("DROP TABLE {}").format(Identifier(self.space)))
+
     def open(self) -> PostgresStore:
         """Opens a store."""
         url = self.url
-        return PostgresStore(lambda: psycopg.connect(url, autocommit=True), durability="process")
+        return PostgresStore(
+            lambda: psycopg.connect(url, autocommit=True), table=self.space, durability="process"
+        )
 
     def aopen(self) -> AsyncPostgresStore:
         """Opens a store for tasks."""
         url = self.url
         return AsyncPostgresStore(
-            lambda: psycopg.AsyncConnection.connect(url, autocommit=True), durability="process"
+            lambda: psycopg.AsyncConnection.connect(url, autocommit=True),
+            table=self.space,
+            durability="process",
         )
 
     def _connect(self) -> socket.socket:

@@ -7,12 +7,31 @@ none left to spoil: a charge, an effect's claim, an opening of a connection.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import uuid
 
+import attrs
 import pytest
 
 from tests.fleet.lives import CAP, WAYS, Life, spoiled
 from tests.fleet.proxy import DOWN, FAULTS, MUTE
+
+
+@pytest.fixture
+def place(place):
+    """Each server in turn, with records of this test only: an operator looks through all."""
+    with apart(place) as own:
+        yield own
+
+
+@contextlib.contextmanager
+def apart(place):
+    """A place of its own on a server, for the time of the block."""
+    own = attrs.evolve(place, space=f"haltable_{uuid.uuid4().hex}")
+    own.prepare()
+    yield own
+    own.clear()
 
 
 @pytest.fixture
@@ -50,9 +69,9 @@ def test_one_request_fares_badly(place, proxy, truth, way, fault):
 @pytest.mark.parametrize("way", ["run", "arun"])
 def test_one_request_is_never_answered(way, redis_place):
     """A client that gave up waiting asks again; the answer that was late is nobody else's."""
-    with redis_place.proxy() as proxy, redis_place.open() as truth:
+    with apart(redis_place) as own, own.proxy() as proxy, own.open() as truth:
         for at in itertools.count(1):
-            life = Life(way, redis_place.impatient().behind(proxy), truth, effects=True)
+            life = Life(way, own.impatient().behind(proxy), truth, effects=True)
             first = spoiled(proxy, MUTE, at, life)
             if first is None:
                 break
