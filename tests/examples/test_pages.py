@@ -76,7 +76,7 @@ def timeless(text: str) -> str:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_page_shows_what_is_printed(page, tmp_path, monkeypatch):
-    """No output on a page is made up, shortened or out of date."""
+    """Every example of a page runs, and no output on it is made up, shortened or out of date."""
     monkeypatch.chdir(tmp_path)
     judge = doctest.OutputChecker()
     wrong = [
