@@ -11,7 +11,7 @@ import sys
 import attrs
 import pytest
 
-from tests.benchmarks.__main__ import QUICK, ROWS, report
+from tests.benchmarks.__main__ import QUICK, ROWS, main
 from tests.benchmarks.measuring import Goal, Row, Spread, measured, paired
 from tests.benchmarks.subjects import body
 from tests.benchmarks.sync_rows import beside_hand
@@ -37,38 +37,49 @@ class Clock:
         return side
 
 
-@pytest.mark.parametrize(
-    ("command", "rows"),
-    [
-        (["-m", "tests.benchmarks"], ALL_ROWS),
-        (["tests/benchmarks/__main__.py", "decorator", "sync"], DECORATOR_AND_SYNC),
-    ],
-    ids=["module", "file"],
-)
-def test_every_row_is_in_the_table(command, rows):
-    """One command prints each row it is asked for with its goal in the last column, and succeeds.
-
-    Without a room it is asked for all of them.
-    """
-    # Whoever measures the suite's coverage would be measured here.
-    alone = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-    done = subprocess.run(
-        [sys.executable, *command, "--quick"],
-        cwd=ROOT,
-        env=alone,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    lines = done.stdout.splitlines()[4:]
-
-    assert (done.returncode, done.stderr) == (0, "")
+def rows_of(screen, rows):
+    """Holds what was printed against the rows that were asked for."""
+    lines = screen.splitlines()[4:]
     assert len(lines) == len(rows)
     for line, row in zip(lines, rows, strict=True):
         goal = "for information" if row.goal is None else f"{row.goal.limit:g}{row.unit}"
         assert line.startswith(row.what)
         assert row.beside in line
         assert line.endswith(goal)
+
+
+def test_every_row_is_in_the_table(capsys):
+    """Without a room each row is measured, printed with its goal, and leaves nothing behind.
+
+    Files, event loops and the tracing of memory are closed by the row that opened them.
+    """
+    main(["--quick", "--rounds", "1"])
+    said = capsys.readouterr()
+
+    assert said.err == ""
+    rows_of(said.out, ALL_ROWS)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["-m", "tests.benchmarks"], ["tests/benchmarks/__main__.py"]],
+    ids=["module", "file"],
+)
+def test_one_command_prints_the_rows_of_a_room(command):
+    """As a module and as a file, it prints each row it is asked for, and succeeds."""
+    # Whoever measures the suite's coverage would be measured here.
+    alone = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    done = subprocess.run(
+        [sys.executable, *command, "decorator", "sync", "--quick"],
+        cwd=ROOT,
+        env=alone,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    rows_of(done.stdout, DECORATOR_AND_SYNC)
 
 
 def test_a_side_that_takes_thrice_as_long_is_thrice_as_dear():
@@ -111,10 +122,3 @@ def test_a_figure_is_held_against_its_goal(goal, figure, verdict):
     line = table([(row, Spread(figure, figure, figure))]).splitlines()[-1]
 
     assert line.split()[-3] == verdict
-
-
-def test_measuring_leaves_nothing_behind():
-    """Every row closes what it opened: files, event loops, the tracing of memory."""
-    text = report(ALL_ROWS, attrs.evolve(QUICK, rounds=1))
-
-    assert text.count("\n") == len(ALL_ROWS) + 2
