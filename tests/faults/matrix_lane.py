@@ -2,9 +2,9 @@
 """The command of the whole crash matrix: every point, every end, every way, on every store.
 
 python -m tests.faults.matrix_lane                 # all of it, some minutes
-python -m tests.faults.matrix_lane redis postgres  # what the suite leaves to it
+python -m tests.faults.matrix_lane redis postgres  # on these
 
-The suite does SQLite's whole matrix, and kills at each point on the servers.
+What the suite leaves out of it is said in ``test_effect_crashes``.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """P4, I1-I14: whatever ends a process at whatever point of an effect, it happens at most once.
 
-On every store.  On the servers the suite kills at each point, in each way to
-call an effect; all that may end a process there, at each point and in each way,
-is the lane of ``matrix_lane``.
+On every store.  The suite ends a process in all that may end one, at each point,
+where an effect is called on SQLite; in the async ways there, by a kill and by
+what unwinds them; on the servers, by a kill, over either of their stores.  All
+ends at each point in each way, on every store, is the lane of ``matrix_lane``.
 """
 
 from __future__ import annotations
@@ -21,6 +22,17 @@ PLACES_AND_WAYS = pytest.mark.parametrize(
     [(kind, way) for kind in KINDS for way in ways_on(kind)],
     indirect=["home"],
 )
+#: What a way adds to a kill: how it is unwound.
+UNWOUND = ("SIGKILL", "SIGTERM, handled", "exceptions")
+#: The ways that go to a server's synchronous and to its asynchronous store, from no other thread.
+OVER_STORES = ("once", "aonce on asyncio, async store")
+KILLED = pytest.mark.parametrize(
+    ("home", "way", "deaths"),
+    [("sqlite", way, tuple(DEATHS) if way == "once" else UNWOUND) for way in ways_on("sqlite")]
+    + [(kind, way, ("SIGKILL",)) for kind in ("redis", "postgres") for way in OVER_STORES],
+    ids=lambda value: f"{len(value)} ends" if isinstance(value, tuple) else None,
+    indirect=["home"],
+)
 
 
 def test_every_point_has_a_scenario():
@@ -30,10 +42,9 @@ def test_every_point_has_a_scenario():
     assert proved == POINTS
 
 
-@PLACES_AND_WAYS
-def test_ended_at_every_point(tmp_path, place, way):
+@KILLED
+def test_ended_at_every_point(tmp_path, place, way, deaths):
     """I1-I13: however it ends, wherever, who comes after keeps every promise."""
-    deaths = list(DEATHS) if place.kind == "sqlite" else ["SIGKILL"]
     found = judged(tmp_path, place, way, every_case(deaths))
 
     assert found.broken == {}
