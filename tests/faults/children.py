@@ -29,6 +29,7 @@ _CONTEXT.set_forkserver_preload(
         "tests.faults.effect_kills",
         "tests.faults.effect_workers",
         "tests.faults.lane",
+        "tests.faults.point_lives",
         "tests.faults.points",
         "tests.faults.workers",
     ]

@@ -1,57 +1,32 @@
 # SPDX-License-Identifier: MIT
-"""P1-P3 under ``kill -9`` at every point of an iteration, in every way in, on every store."""
+"""P1-P3 under ``kill -9`` at every point of an iteration, in every way in, on every store.
+
+The servers are asked the same by several ways in: the suite kills there in those
+that differ in what they ask, and ``points_lane`` in all.
+"""
 
 from __future__ import annotations
-
-import itertools
 
 import pytest
 
 from haltable import Operator
-from tests.faults import lane, points
-from tests.faults.children import ended, start
+from tests.faults import lane
 from tests.faults.lane import Lane
+from tests.faults.places import KINDS
+from tests.faults.point_lives import SAME, WAYS, Life, each_time, every_pass
 from tests.faults.points import BODY, CAP, EFFECT, KEY, POINTS
-from tests.faults.tally import Tally
 
-KILLED = -9
-#: How many processes die side by side.
-AT_ONCE = 8
-WAYS = {
-    "run": points.PAUSE_POINTS,
-    "step": points.STEP_POINTS,
-    "for": points.PAUSE_POINTS,
-    "arun on asyncio": points.PAUSE_POINTS,
-    "arun on trio": points.PAUSE_POINTS,
-}
+#: What servers are asked by a run, by steps, and over the asynchronous store.
+ON_SERVERS = ("run", "step", "arun on asyncio")
 
 
-class Life:
-    """One key's life in a place of its own: processes that run it, and what they left."""
+def on_stores(ways):
+    """Runs a test in these ways on SQLite, and in those that differ on the servers."""
+    cases = [(kind, way) for kind in KINDS for way in ways if kind == "sqlite" or way in ON_SERVERS]
+    return pytest.mark.parametrize(("home", "way"), cases, indirect=["home"])
 
-    def __init__(self, folder, place, way, row=None):
-        self.place = place
-        self.tally = Tally(folder / "outside")
-        self.way, self.row = way, row
 
-    def start(self, number=0, name=None):
-        """Starts a process that runs the key, to its end or to its point."""
-        outside = str(self.tally.path)
-        death = points.Death(self.place, outside, self.way, number, name, self.row)
-        return start(points.carry, death)
-
-    def carry(self, number=0, name=None):
-        """Runs the key in a process of its own; returns whether that was killed at its point."""
-        return killed(self.start(number, name))
-
-    def carry_here(self):
-        """Runs the key to its end in this very process."""
-        self.place.settle()
-        with self.place.open() as store:
-            loop = points.bare_loop(store, row=self.row)
-            report = points.finish(loop, self.way, lambda: self.tally.mark(BODY))
-            refused = points.finish(loop, self.way, lambda: self.tally.mark("after the end"))
-            return report, refused, Operator(store).show(KEY)
+EVERY_PASS, EACH_TIME = on_stores(WAYS), on_stores(SAME)
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -66,36 +41,20 @@ def test_each_point_is_reached(tmp_path, place, way):
     assert len(POINTS | WAYS[way]) >= 12
 
 
-@pytest.mark.parametrize("way", WAYS)
+@EVERY_PASS
 def test_killed_once_at_every_pass_of_every_point(tmp_path, place, way):
     """P1, P2: whenever a process is killed, it costs at most one unit and gives none."""
-    died_at = []
-    for first in itertools.count(1, AT_ONCE):
-        lives = [
-            Life(_folder(tmp_path, number), place.within(number), way)
-            for number in range(first, first + AT_ONCE)
-        ]
-        processes = [life.start(number) for number, life in enumerate(lives, first)]
-        died = [killed(process) for process in processes]
-        for life in itertools.compress(lives, died):
-            died_at.append(life.tally.words()[-1])
-            check_cap(life, kills=1)
-        if not all(died):
-            break
+    died_at = every_pass(tmp_path, place, way)
 
-    assert POINTS | WAYS[way] <= set(died_at)
+    assert POINTS | WAYS[way] <= died_at
 
 
-@pytest.mark.parametrize("way", ["run", "arun on asyncio", "arun on trio"])
+@EACH_TIME
 def test_killed_at_the_same_point_each_time(tmp_path, place, way):
     """P3: a key whose every process dies at one point comes to its end all the same."""
-    for number, name in enumerate(sorted(POINTS | WAYS[way])):
-        life = Life(_folder(tmp_path, number), place.within(number), way)
-        kills = 0
-        while kills < 2 * CAP and life.carry(1, name):
-            kills += 1
-        assert kills > 0
-        check_cap(life, kills=kills)
+    died_at = each_time(tmp_path, place, way)
+
+    assert died_at == POINTS | WAYS[way]
 
 
 @pytest.mark.parametrize("name", [BODY, EFFECT, "body ends"])
@@ -109,34 +68,6 @@ def test_three_deaths_after_the_charge_are_three_failures(tmp_path, place, name)
     with life.place.open() as store:
         state = Operator(store).show(KEY)
     assert (state.status, state.breaker, state.crashes) == ("tripped", "IterationCap", 2)
-
-
-def killed(process):
-    """Waits for a process; returns whether it was killed, and lets nothing else pass."""
-    code = ended(process)
-    assert code in (0, KILLED)
-    return code == KILLED
-
-
-def check_cap(life, *, kills):
-    """Runs the key to its end and holds what is stored against what was counted outside."""
-    report, refused, state = life.carry_here()
-    bodies, effects = life.tally.count(BODY), life.tally.count(EFFECT)
-    assert bodies <= CAP
-    assert effects <= bodies
-    assert state.starts == CAP
-    assert CAP - bodies <= kills
-    assert state.crashes <= kills
-    assert state.failures == state.crashes
-    assert (report.status, report.durable) == ("tripped", True)
-    assert (state.status, state.running) == ("tripped", None)
-    assert (refused.ran, life.tally.count("after the end")) == (False, 0)
-
-
-def _folder(tmp_path, number):
-    folder = tmp_path / str(number)
-    folder.mkdir()
-    return folder
 
 
 def test_killed_at_random_moments(tmp_path, place):
