@@ -168,6 +168,7 @@ def counts_the_time_asleep(monkeypatch):
     monkeypatch.setattr(StallDetector, "recall", later)
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize(
     "plant", [counts_idle_time, forgets_after_one_state, counts_the_time_asleep]
 )

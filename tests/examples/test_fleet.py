@@ -14,8 +14,11 @@ from functools import partial
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from tests.house.tree import ROOT
+
+pytestmark = pytest.mark.one_python
 
 FOLDER = ROOT / "examples"
 SCRIPT = FOLDER / "fleet.py"

@@ -58,6 +58,7 @@ def test_the_demonstration_shows_what_it_claims():
     assert re.findall(r"^daemon (\d) ", screen, re.MULTILINE) == ["1", "2", "3", "4"]
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize(
     ("bug", "instead", "word"),
     [

@@ -42,6 +42,7 @@ def test_the_demonstration_shows_what_it_claims():
     assert lines[-1] == "Once more: succeeded, starts 0."
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize(
     ("bug", "instead", "word"),
     [

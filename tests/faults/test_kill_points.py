@@ -41,6 +41,7 @@ def test_each_point_is_reached(tmp_path, place, way):
     assert len(POINTS | WAYS[way]) >= 12
 
 
+@pytest.mark.one_python
 @EVERY_PASS
 def test_killed_once_at_every_pass_of_every_point(tmp_path, place, way):
     """P1, P2: whenever a process is killed, it costs at most one unit and gives none."""
@@ -49,6 +50,7 @@ def test_killed_once_at_every_pass_of_every_point(tmp_path, place, way):
     assert POINTS | WAYS[way] <= died_at
 
 
+@pytest.mark.one_python
 @EACH_TIME
 def test_killed_at_the_same_point_each_time(tmp_path, place, way):
     """P3: a key whose every process dies at one point comes to its end all the same."""

@@ -17,6 +17,8 @@ import pytest
 
 from tests.house.tree import PACKAGE, ROOT
 
+pytestmark = pytest.mark.one_python
+
 CONFIG = ROOT / "pyproject.toml"
 CONTRACTS = {
     contract["id"]: contract

@@ -14,6 +14,8 @@ from tests.house.blocks import blocks, main as print_block
 from tests.house.coverage_gate import Goals, failures, goals
 from tests.house.tree import PACKAGE, ROOT
 
+pytestmark = pytest.mark.one_python
+
 PAGE = "# A page\n```sh\nfirst\n```\ntext\n```python\nx = 1\n```\n```sh\nsecond a\nsecond b\n```\n"
 DEMANDED = Goals(("pure.py", "breakers/*"), 75.0, {"other.py": ("os.kill(me)",)})
 SOURCE = "a\nif b:\n    os.kill(me)\nc\n"

@@ -10,6 +10,8 @@ import pytest
 
 from tests.house.tree import ROOT, SRC, sources
 
+pytestmark = pytest.mark.one_python
+
 #: A file that grows past this has two rooms in it.
 LONGEST = 320
 #: What hides a problem instead of solving it.

@@ -11,6 +11,8 @@ import pytest
 from tests.house.tree import PACKAGE
 from tests.house.twins import Twins, drifts, world_verbs
 
+pytestmark = pytest.mark.one_python
+
 #: What the async driver asks of the world must be awaited, and so must the body.
 PORTS = world_verbs(ast.parse((PACKAGE / "_ports_async.py").read_text()))
 VERBS = frozenset(f"ports.{name}" for name in PORTS) | {"body", "call.body"}

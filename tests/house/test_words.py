@@ -5,8 +5,12 @@ from __future__ import annotations
 
 import ast
 
+import pytest
+
 from haltable.model import NO_BREAKERS
 from tests.house.tree import SRC, sources
+
+pytestmark = pytest.mark.one_python
 
 #: Calls whose first argument says who has spoken.
 SPEAKING = {"say", "warn", "_warn", "stopped"}

@@ -227,6 +227,7 @@ PLANTED = [
 ]
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize(("where", "name", "wrong", "promised"), PLANTED)
 def test_a_broken_rule_is_found(where, name, wrong, promised, monkeypatch):
     """A ledger that breaks one rule breaks the promise that the rule is there for."""

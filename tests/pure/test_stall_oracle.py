@@ -190,6 +190,7 @@ def every_change_is_new(monkeypatch):
     monkeypatch.setattr(StallDetector, "heard", only_the_last)
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize(
     "plant",
     [forgets_early, forgets_over_restarts, looks_late, blind_is_stale, every_change_is_new],
