@@ -114,7 +114,10 @@ def test_an_exception_from_another_thread_ends_the_group(tether, script):
 
 
 def test_an_interrupt_at_its_birth_ends_the_group(tether, monkeypatch):
-    """An exception that comes before the keeper's number is known does not lose the keeper."""
+    """An exception that comes before the keeper's number is known does not lose the keeper.
+
+    Nor is anybody waited for, who was ordered nothing yet.
+    """
 
     class Interrupted(subprocess.Popen[bytes]):
         def __init__(self, *args, **options):
@@ -125,7 +128,7 @@ def test_an_interrupt_at_its_birth_ends_the_group(tether, monkeypatch):
             """Nobody knows of it, so it has nothing to say."""
 
     monkeypatch.setattr(subprocess, "Popen", Interrupted)
-    command = Command(["sh", "-c", Tether.TIE + "sleep 1000"], env=tether.environment)
+    command = Command(["sh", "-c", Tether.TIE + "sleep 1000"], env=tether.environment, grace=AGES)
     with pytest.raises(KeyboardInterrupt):
         command(iteration())
 

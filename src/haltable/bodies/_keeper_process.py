@@ -90,6 +90,8 @@ class KeeperProcess:
             # What a signal or another thread raises here may come when the keeper
             # is born and nobody has been told its number yet.
             self._strays = children() - before
+            # It has had no order, so there is no family to wait for.
+            self.ended = True
             raise
         finally:
             self._theirs.close()
