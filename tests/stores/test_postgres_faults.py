@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import threading
@@ -101,13 +102,16 @@ def locked(server):
         yield connection
 
 
-def waiting(server, column, value):
-    """Waits until some backend waits for something; returns its number."""
+def waiting(server, column, value, unless=None):
+    """Waits until some backend waits for something; returns its number.
+
+    None if a write ends before.
+    """
     until = time.monotonic() + SOON
     query = sql.SQL("SELECT min(pid) FROM pg_stat_activity WHERE {} = %s")
     while time.monotonic() < until:
         pid = run(server, query.format(sql.Identifier(column)), [value])
-        if pid is not None:
+        if pid is not None or (unless is not None and not unless.is_alive()):
             return pid
     raise TimeoutError(value)
 
@@ -167,19 +171,23 @@ def test_a_reply_that_was_lost(server, store):
     # Done here and still waiting for a second server: then its connection is ended.
     run(server, "ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
     run(server, "SELECT pg_reload_conf()")
-    writing = Writing(store)
     try:
-        pid = waiting(server, "wait_event", "SyncRep")
+        # Which begins with the first write after the server has read its settings.
+        for version in itertools.count(1):
+            writing = Writing(store, expected=version)
+            pid = waiting(server, "wait_event", "SyncRep", unless=writing)
+            if pid is not None:
+                break
         run(server, "SELECT pg_terminate_backend(%s)", [pid])
         error = writing.ended()
     finally:
         run(server, "ALTER SYSTEM RESET synchronous_standby_names")
         run(server, "SELECT pg_reload_conf()")
-    again = store.write("key", b"second", expected=1)
+    again = store.write("key", b"second", expected=version)
 
     assert (type(error), error.outcome) == (StoreError, "unknown")
     assert isinstance(again, Conflict)
-    assert (again.current.value, again.current.version) == (b"second", 2)
+    assert (again.current.value, again.current.version) == (b"second", version + 1)
 
 
 def test_a_backend_that_was_ended_in_a_write(server, store):
