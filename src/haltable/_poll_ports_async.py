@@ -10,7 +10,7 @@ import inspect
 import threading
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterator
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Self, cast
 
 import anyio
 import anyio.lowlevel
@@ -21,7 +21,7 @@ from haltable._polling import LOOK, MOMENT, Plan, Polling
 from haltable._tasks import NO_MORE, Task, checked, is_task, several
 from haltable.clock import Clock
 from haltable.errors import LoopBusy
-from haltable.report import Report
+from haltable.run import Run
 
 __all__ = ["AsyncAir"]
 
@@ -173,7 +173,7 @@ class AsyncAir(Polling):
         finally:
             self.wake()
 
-    async def _attempt(self, task: Task) -> Report[Any] | Exception:
+    async def _attempt(self, task: Task) -> Run | Exception:
         try:
             run, call = self._start(task)
             await run.acarry_once(call)
@@ -181,4 +181,4 @@ class AsyncAir(Polling):
             return busy
         except Exception as error:
             return self._refused(task[0], error)
-        return run.report
+        return run

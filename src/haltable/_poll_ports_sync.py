@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from haltable._call import Call
 from haltable._polling import LOOK, MOMENT, Plan, Polling
@@ -20,7 +20,7 @@ from haltable._standby import Standby
 from haltable._tasks import NO_MORE, Task, checked, is_task, several
 from haltable.clock import Clock
 from haltable.errors import LoopBusy
-from haltable.report import Report
+from haltable.run import Run
 
 __all__ = ["Air"]
 
@@ -140,7 +140,7 @@ class Air(Polling):
         finally:
             self.wake()
 
-    def _attempt(self, task: Task) -> Report[Any] | Exception:
+    def _attempt(self, task: Task) -> Run | Exception:
         try:
             run, call = self._start(task)
             run.standby = self.standby
@@ -149,4 +149,4 @@ class Air(Polling):
             return busy
         except Exception as error:
             return self._refused(task[0], error)
-        return run.report
+        return run

@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 
 from haltable._call import Call
-from haltable._rounds import SLIPS, Rounds
+from haltable._rounds import SLIPS, Landing, Rounds
 from haltable._tasks import Task
 from haltable.clock import Clock
 from haltable.errors import ConfigurationError, in_words
@@ -61,7 +61,7 @@ class Polling:
         self.now = clock.now
         self.rounds = Rounds(every=plan.every, seconds=plan.seconds, now=clock.now())
         self.in_air = 0
-        self.landings: deque[tuple[str, Report[Any] | Exception]] = deque()
+        self.landings: deque[tuple[str, Run | Exception]] = deque()
         #: What left an attempt and is no outcome of one; the caller of the poller gets it.
         self.fatal: BaseException | None = None
         self._asking: Run | None = None
@@ -95,17 +95,19 @@ class Polling:
             self.take_note()
         return self.fatal is not None or self.rounds.over(self.now())
 
-    def _landed(self, key: str, outcome: Report[Any] | Exception) -> None:
-        self.rounds.landed(key, outcome, self.now())
-        if isinstance(outcome, Report) and (
-            outcome.breaker == "store" and not outcome.ran and not outcome.durable
-        ):
+    def _landed(self, key: str, outcome: Run | Exception) -> None:
+        if isinstance(outcome, Exception):
+            self.rounds.landed(key, outcome, self.now())
+            return
+        landing = _landing(outcome)
+        self.rounds.landed(key, landing, self.now())
+        if landing.breaker == "store" and not landing.ran and not landing.durable:
             # No run began whose end would be in the log.
-            log_store_failure(key, outcome.error)
+            log_store_failure(key, landing.error)
         ended = self.plan.ended
-        if ended is not None and isinstance(outcome, Report) and outcome.status.terminal:
+        if ended is not None and landing.status is not Status.OPEN:
             try:
-                ended(outcome)
+                ended(outcome.report)
             except Exception as error:
                 log_listener_failure(ended, error)
 
@@ -180,6 +182,14 @@ class Polling:
     def _faulted(self, error: Exception) -> bool:
         self.rounds.end(Status.TRIPPED, "until", in_words(error), self.now(), error)
         return True
+
+
+def _landing(run: Run) -> Landing:
+    """Returns how a step has ended; a report of all would cost as much as a tenth of the step."""
+    kernel = run.kernel
+    ruling, error = kernel.ruling, run.fault or kernel.error
+    status, breaker = (Status.OPEN, "") if ruling is None else (ruling.status, ruling.breaker)
+    return Landing(status, breaker, run.ran, run.durable, error, run.retry_after)
 
 
 def no_promise(what: str) -> ConfigurationError:

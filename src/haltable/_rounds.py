@@ -9,20 +9,19 @@
 3. All memory is bounded.  What is forgotten costs a look into the store, which
    knows better anyway.
 
-It knows reports of steps, and no loop, source, thread or clock.
+It knows how steps ended, and no loop, source, thread or clock.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import attrs
 
 from haltable.backoff import Backoff
 from haltable.errors import LoopBusy
 from haltable.model import Status
 from haltable.poller_report import PollerReport
-from haltable.report import Report
 
-__all__ = ["LOOK_AGAIN", "MEMORY", "SLIPS", "Rounds"]
+__all__ = ["LOOK_AGAIN", "MEMORY", "SLIPS", "Landing", "Rounds"]
 
 #: So many keys are remembered.
 MEMORY = 10_000
@@ -38,6 +37,27 @@ _COUNTED = (
     *("ready_failures", "store_failures"),
 )
 _AFTER_FAULTS = Backoff(maximum=60)
+
+
+@attrs.frozen
+class Landing:
+    """How a step ended, as far as a poller needs to know of each; the step's report says all.
+
+    Args:
+        status: how the key stands.
+        breaker: who said so.
+        ran: whether an attempt was made.
+        durable: whether the store has confirmed it.
+        error: what went wrong, if something did.
+        retry_after: seconds before which the next attempt is too early.
+    """
+
+    status: Status
+    breaker: str
+    ran: bool
+    durable: bool
+    error: BaseException | None
+    retry_after: float | None
 
 
 class Rounds:
@@ -148,12 +168,12 @@ class Rounds:
 
     # What became of it ------------------------------------------------------------
 
-    def landed(self, key: str, outcome: Report[Any] | Exception, now: float) -> None:
+    def landed(self, key: str, outcome: Landing | Exception, now: float) -> None:
         """Notes how a step ended.
 
         Args:
             key: the task's.
-            outcome: the step's report, or why there is none.
+            outcome: that, or why there was no step.
             now: the present moment.
         """
         self._roll(now)
@@ -168,30 +188,30 @@ class Rounds:
             self._in_vain(key, self._looked, ended=True)
             self._postpone(key, now + max(LOOK_AGAIN, self._every), ended=True)
         else:
-            self._reported(key, outcome, now)
+            self._stepped(key, outcome, now)
 
-    def _reported(self, key: str, report: Report[Any], now: float) -> None:
-        terminal = report.status is not Status.OPEN
-        if report.ran:
+    def _stepped(self, key: str, landing: Landing, now: float) -> None:
+        terminal = landing.status is not Status.OPEN
+        if landing.ran:
             self._counts["attempts"] += 1
             self._attempted = True
         else:
             self._in_vain(key, self._looked, ended=terminal)
-        if report.breaker == "store" and not report.durable:
+        if landing.breaker == "store" and not landing.durable:
             self._counts["store_failures"] += 1
             self._troubled = self._waiting = True
-            self._error = report.error
+            self._error = landing.error
             self._postpone(key, self._next_round)
             return
         self._slips = 0
         if terminal:
-            ended = "succeeded" if report.status is Status.SUCCEEDED else "dead"
-            self._counts[ended if report.ran else "ended_before"] += 1
+            ended = "succeeded" if landing.status is Status.SUCCEEDED else "dead"
+            self._counts[ended if landing.ran else "ended_before"] += 1
             self._postpone(key, now + max(LOOK_AGAIN, self._every), ended=True)
             return
-        if not report.ran:
+        if not landing.ran:
             self._counts["early"] += 1
-        self._postpone(key, max(self._next_round, now + (report.retry_after or 0.0)))
+        self._postpone(key, max(self._next_round, now + (landing.retry_after or 0.0)))
 
     def failed(self, error: BaseException | None) -> None:
         """Notes that the source raised."""

@@ -27,12 +27,17 @@ class Unstorable(Exception):
 
 
 class Recollection:
-    """The memory of one run's breakers, along with the record or apart from it."""
+    """The memory of one run's breakers, along with the record or apart from it.
+
+    Args:
+        breakers: those that remember anything.
+        apart: of which kind.
+    """
 
     __slots__ = ("_apart", "_breakers", "_last", "text")
 
     def __init__(self, breakers: tuple[Breaker, ...], *, apart: bool) -> None:
-        self._breakers = tuple(b for b in breakers if b.stateful and b.memory(apart=apart))
+        self._breakers = breakers and tuple(b for b in breakers if b.memory(apart=apart))
         self._apart = apart
         self._last: list[object] = []
         #: The memory as it was last encoded.
