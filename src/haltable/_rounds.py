@@ -14,6 +14,8 @@ It knows how steps ended, and no loop, source, thread or clock.
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import attrs
 
 from haltable.backoff import Backoff
@@ -75,7 +77,7 @@ class Rounds:
         self._began = now
         self._next_round = now + every
         #: When a key may be attempted again, and whether it has ended.
-        self._later: dict[str, tuple[float, bool]] = {}
+        self._later: OrderedDict[str, tuple[float, bool]] = OrderedDict()
         #: Whether each key in the air is one that was met before.
         self._in_air: dict[str, bool] = {}
         #: What was handed out one by one in this round, for nothing.
@@ -283,4 +285,5 @@ class Rounds:
         self._later.pop(key, None)
         self._later[key] = due, ended
         if len(self._later) > MEMORY:
-            del self._later[next(iter(self._later))]
+            # A plain dict looks for its first item among all that were deleted before.
+            self._later.popitem(last=False)
