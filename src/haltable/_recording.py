@@ -220,7 +220,7 @@ class Recording(RunFields):
         if self.unsettled in (Outcome.FAILED, Outcome.TRANSIENT) and kernel.error is not None:
             changes["error"] = in_words(kernel.error)
             changes["error_start"] = kernel.starts
-        evidence = kernel.newest_evidence()
+        evidence = kernel.newest_evidence() if kernel.plan.witnesses else None
         if evidence is not None and evidence != (past.evidence, past.evidence_start):
             changes["evidence"], changes["evidence_start"] = evidence
         limits = self.settings.plan.limits
