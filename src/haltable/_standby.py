@@ -53,6 +53,14 @@ class Standby:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Gives the signal back; does nothing the second time.
+
+        A block calls it itself.  Whoever must not lose the signal calls it once more,
+        for a Ctrl-C may come in the very moment in which the end of a block begins.
+        """
         try:
             self._end()
         except BaseException:

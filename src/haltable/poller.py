@@ -178,8 +178,12 @@ class Poller:
             if is_async(function) or (is_generator(function) and name == "act"):
                 raise no_promise(f"{name}={function!r}")
         air = Air(self._plan, self._clock_now())
-        with self._running(air), self._signals(handle_signals), air.standby:
-            poll(air)
+        with self._running(air), self._signals(handle_signals):
+            try:
+                with air.standby:
+                    poll(air)
+            finally:
+                air.standby.end()
         return air.rounds.report(air.now())
 
     async def arun(self, *, handle_signals: bool = False) -> PollerReport:
@@ -255,15 +259,16 @@ class Poller:
 
     @contextmanager
     def _running(self, polling: Polling) -> Generator[None]:
-        with self._lock:
-            if self._polling is not None:
-                raise ConfigurationError("this poller runs already; make another one")
-            self._polling = polling
-            stopped, self._stopped = self._stopped, None
-        if stopped is not None:
-            polling.stop(stopped)
         try:
+            with self._lock:
+                if self._polling is not None:
+                    raise ConfigurationError("this poller runs already; make another one")
+                self._polling = polling
+                stopped, self._stopped = self._stopped, None
+            if stopped is not None:
+                polling.stop(stopped)
             yield
         finally:
             with self._lock:
-                self._polling = None
+                if self._polling is polling:
+                    self._polling = None

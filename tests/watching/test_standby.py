@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import signal
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -178,6 +181,34 @@ def test_a_strike_under_way_keeps_the_handler(monkeypatch):
 
     assert answers == [False]
     assert kept not in (signal.SIG_DFL, signal.SIG_IGN)
+
+
+def test_a_ctrl_c_at_any_step_of_a_poller():
+    """Wherever it comes, no handler stays, and the same poller can be run again."""
+    rooms = ("_standby.py", "poller.py")
+    for number in itertools.count(1):
+        seen, places, poller = 0, [], polled([("a", 0)], hang)
+
+        def step(frame, event, argument, number=number, places=places):
+            nonlocal seen
+            if Path(frame.f_code.co_filename).name in rooms and event in ("call", "c_return"):
+                seen += 1
+                if seen == number:
+                    sys.setprofile(None)
+                    places.append(f"{frame.f_code.co_name}: {getattr(argument, '__name__', event)}")
+                    raise KeyboardInterrupt
+
+        sys.setprofile(step)
+        with contextlib.suppress(KeyboardInterrupt):
+            poller.run()
+        sys.setprofile(None)
+        if not places:
+            break
+
+        assert handled() == set(), places
+        assert poller.snapshot() is None, places
+
+    assert number > 20
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
