@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from types import FrameType, TracebackType
@@ -17,12 +18,17 @@ from haltable._seals import seals_around
 
 __all__ = ["Standby", "free_signal"]
 
+#: What ``signal`` asks itself; it then makes names of the answers, which takes ten times as long.
+_plain: Any = sys.modules.get("_signal", signal)
+
 
 class Standby:
     """Holds a signal's handler while many runs begin and end, one after the other, in one thread.
 
     To find a signal, set its handler and take it away again costs each as much
     as a write of its record.  A signal that comes between two runs means nothing.
+    What a body has made of the signal is the host's from then on: no further run
+    has it, and it is not taken back.
     """
 
     __slots__ = ("_held", "_thread", "number", "receiver", "sealed")
@@ -70,11 +76,21 @@ class Standby:
     @property
     def is_free(self) -> bool:
         """Whether the next run of this thread may have the signal."""
+        number = self.number
         return (
-            self.number is not None
+            number is not None
             and self.receiver is None
             and self._thread == threading.get_ident()
+            # The body of an earlier one may have changed both.
+            and self.is_heard
+            and number not in _plain.pthread_sigmask(signal.SIG_BLOCK, ())
         )
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether the signal still calls what was set here; in any thread."""
+        held: bool = self._held is not None and _plain.getsignal(self._held) == self._receive
+        return held
 
     def _begin(self) -> None:
         self.sealed = seals_around(inspect.currentframe())
@@ -89,7 +105,8 @@ class Standby:
         self.number = None
         # One that was sent and has not come would end the process without a handler.
         if self._held is not None and self.receiver is None:
-            signal.signal(self._held, signal.SIG_DFL)
+            if self.is_heard:
+                signal.signal(self._held, signal.SIG_DFL)
             self._held = None
 
     def _receive(self, number: int, frame: FrameType | None) -> None:

@@ -160,6 +160,9 @@ class Striker:
                 self.missed = True
             else:
                 self.missed = not _raise_in(self._thread, self._exception())
+        elif not self._is_heard(self._number):
+            # The body has set another handler, or none: it would end the process.
+            self.missed = True
         elif self._came == self._sent:
             self._sent += 1
             signal.pthread_kill(self._thread, self._number)
@@ -182,6 +185,12 @@ class Striker:
             else:
                 signal.signal(number, signal.SIG_DFL)
             self._handled_number = None
+
+    def _is_heard(self, number: int) -> bool:
+        """Whether the signal still calls what was set for it."""
+        if self._standby is not None:
+            return self._standby.is_heard
+        return signal.getsignal(number) == self._receive
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         del number

@@ -183,6 +183,62 @@ def test_a_strike_under_way_keeps_the_handler(monkeypatch):
     assert kept not in (signal.SIG_DFL, signal.SIG_IGN)
 
 
+def taken(seen):
+    """Has the host handle the signal itself."""
+    signal.signal(min(handled()), lambda number, frame: seen.append(number))
+
+
+def blocked(seen):
+    """Has the host block the signal."""
+    del seen
+    signal.pthread_sigmask(signal.SIG_BLOCK, handled())
+
+
+@pytest.mark.parametrize("meddle", [taken, blocked])
+def test_a_signal_that_an_attempt_has_meddled_with(meddle):
+    """The attempts after it are interrupted nevertheless, by another signal."""
+    seen, before = [], signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+    def act(seconds):
+        if seconds:
+            hang(seconds)
+        else:
+            meddle(seen)
+
+    begun = time.monotonic()
+    try:
+        report = polled([("a", 0), ("b", 30), ("c", 30)], act).run()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        kept = handled()
+        for number in kept:
+            signal.signal(number, signal.SIG_DFL)
+
+    assert (report.succeeded, report.dead) == (1, 2)
+    assert time.monotonic() - begun < 10
+    assert seen == []
+    assert len(kept) == (meddle is taken)
+
+
+@pytest.mark.parametrize("held_by", [contextlib.nullcontext, Standby], ids=["run", "poller"])
+def test_no_signal_is_sent_to_a_handler_of_the_hosts(held_by):
+    """It would be none of its business; and without a handler it would end the process."""
+    with held_by() as standby:
+        striker, seen = Striker(Struck, lambda: True, standby), []
+        striker.begin()
+        ours = signal.signal(striker._number, lambda number, frame: seen.append(number))
+        elsewhere(striker.strike)
+        missed = striker.missed
+        signal.signal(striker._number, ours)
+        with pytest.raises(Struck):
+            elsewhere(striker.strike)
+        striker.end()
+
+    assert missed
+    assert seen == []
+    assert handled() == set()
+
+
 def test_a_ctrl_c_at_any_step_of_a_poller():
     """Wherever it comes, no handler stays, and the same poller can be run again."""
     rooms = ("_standby.py", "poller.py")
