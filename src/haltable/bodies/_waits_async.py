@@ -27,8 +27,6 @@ async def ready(
             events[writer] = events.get(writer, 0) | selectors.EVENT_WRITE
         for descriptor, event in events.items():
             selector.register(descriptor, event)
-        if not events:
-            return
         # One descriptor for all: with a task for each, a Ctrl-C on trio might come
         # between a task and the coroutine that is made for it.
         with anyio.move_on_after(max(0.0, seconds)):
