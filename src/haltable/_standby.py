@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from haltable._seals import seals_around
 
-__all__ = ["Standby", "free_signal"]
+__all__ = ["Standby", "free_signal", "is_handled_by"]
 
 #: What ``signal`` asks itself; it then makes names of the answers, which takes ten times as long.
 _plain: Any = sys.modules.get("_signal", signal)
@@ -89,8 +89,7 @@ class Standby:
     @property
     def is_heard(self) -> bool:
         """Whether the signal still calls what was set here; in any thread."""
-        held: bool = self._held is not None and _plain.getsignal(self._held) == self._receive
-        return held
+        return self._held is not None and is_handled_by(self._held, self._receive)
 
     def _begin(self) -> None:
         self.sealed = seals_around(inspect.currentframe())
@@ -112,6 +111,11 @@ class Standby:
     def _receive(self, number: int, frame: FrameType | None) -> None:
         if self.receiver is not None:
             self.receiver(number, frame)
+
+
+def is_handled_by(number: int, handler: object) -> bool:
+    """Whether a signal still calls a handler that was set for it; in any thread."""
+    return bool(_plain.getsignal(number) == handler)
 
 
 def free_signal() -> int | None:

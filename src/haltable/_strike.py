@@ -27,7 +27,7 @@ from types import FrameType
 from typing import Any
 
 from haltable._seals import seals, seals_around
-from haltable._standby import Standby, free_signal
+from haltable._standby import Standby, free_signal, is_handled_by
 from haltable.errors import LoopInterrupt
 
 __all__ = ["Striker"]
@@ -182,7 +182,8 @@ class Striker:
             self._number = None
             if self._standby is not None:
                 self._standby.receiver = None
-            else:
+            elif self._is_heard(number):
+                # What a body has made of it is the host's.
                 signal.signal(number, signal.SIG_DFL)
             self._handled_number = None
 
@@ -190,7 +191,7 @@ class Striker:
         """Whether the signal still calls what was set for it."""
         if self._standby is not None:
             return self._standby.is_heard
-        return signal.getsignal(number) == self._receive
+        return is_handled_by(number, self._receive)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         del number

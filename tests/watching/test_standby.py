@@ -239,6 +239,24 @@ def test_no_signal_is_sent_to_a_handler_of_the_hosts(held_by):
     assert handled() == set()
 
 
+@pytest.mark.parametrize("held_by", [contextlib.nullcontext, Standby], ids=["run", "poller"])
+def test_a_handler_of_the_hosts_stays(held_by):
+    """A body that handles the signal does so after the run, too."""
+
+    def own(number, frame):
+        del number, frame
+
+    with held_by() as standby:
+        striker = Striker(Struck, lambda: True, standby)
+        striker.begin()
+        number = striker._number
+        signal.signal(number, own)
+        striker.end()
+    stayed = signal.signal(number, AT_FIRST[number])
+
+    assert stayed is own
+
+
 def test_a_ctrl_c_at_any_step_of_a_poller():
     """Wherever it comes, no handler stays, and the same poller can be run again."""
     rooms = ("_standby.py", "poller.py")
