@@ -282,21 +282,7 @@ def judged(
     if first is not None and record.running is None:
         return record
     past = changed(past, ruling=first or ruling, stop=None, result=result, result_lost=result_lost)
-    return LoopRecord(
-        record.epoch,
-        record.starts,
-        record.failures,
-        record.row,
-        record.crashes,
-        record.slips,
-        elapsed,
-        0.0,
-        record.extension,
-        record.writer,
-        record.serial,
-        None,
-        past,
-    )
+    return changed(record, elapsed=elapsed, wait=0.0, past=past, running=None)
 
 
 def is_written(record: LoopRecord, *, token: str, serial: int) -> bool:
