@@ -86,7 +86,7 @@ async def single(run: RunState, body: Callable[..., Awaitable[Any]], *, takes: b
         except Exception as error:
             kernel.failed(error)
         run.shut()
-        plainly = kernel.plan.simple and not kernel.loud and kernel.outcome is RETURNED
+        plainly = kernel.is_plain
         if plainly and await succeeded(run):
             return
         step = await finish(run, last=False, each_asked=plainly)

@@ -86,7 +86,7 @@ def single(run: RunState, body: Callable[..., Any], *, takes: bool) -> None:
         except Exception as error:
             kernel.failed(error)
         run.shut()
-        plainly = kernel.plan.simple and not kernel.loud and kernel.outcome is RETURNED
+        plainly = kernel.is_plain
         if plainly and succeeded(run):
             return
         step = finish(run, last=False, each_asked=plainly)

@@ -93,6 +93,11 @@ class Kernel(Hearing):
             and (each_asked or not self.plan.each_return)
         )
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether only what is asked after every return has a word on the iteration that ended."""
+        return self.plan.simple and not self.loud and self.outcome is RETURNED
+
     def hold(self, asked: Asked, result: object) -> None:
         """Notes that a quiet question was answered with yes, of an iteration that returned."""
         if result is not None and type(result) is CoroutineType:
