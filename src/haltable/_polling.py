@@ -186,10 +186,9 @@ class Polling:
 
 def _landing(run: Run) -> Landing:
     """Returns how a step has ended; a report of all would cost as much as a tenth of the step."""
-    kernel = run.kernel
-    ruling, error = kernel.ruling, run.fault or kernel.error
+    ruling = run.kernel.ruling
     status, breaker = (Status.OPEN, "") if ruling is None else (ruling.status, ruling.breaker)
-    return Landing(status, breaker, run.ran, run.durable, error, run.retry_after)
+    return Landing(status, breaker, run.ran, run.durable, run.newest_error, run.retry_after)
 
 
 def no_promise(what: str) -> ConfigurationError:

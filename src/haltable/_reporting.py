@@ -69,6 +69,11 @@ class Reporting(Recording):
             self._report = report
         return self._report
 
+    @property
+    def newest_error(self) -> BaseException | None:
+        """What went wrong: with the store, which ends a run, or else with the body."""
+        return self.fault or self.kernel.error
+
     def _make_report(self) -> Report[Any]:
         kernel = self.kernel
         ruling = kernel.ruling or Ruling(Status.OPEN, "", "still running")
@@ -91,7 +96,7 @@ class Reporting(Recording):
             failures=counts.failures,
             ran=self.ran,
             result=result,
-            error=self.fault or kernel.error,
+            error=self.newest_error,
             pending=self.pending,
             evidence=evidence and f"{evidence[0]}, iteration {evidence[1]}",
             retry_after=self.retry_after,
